@@ -1,0 +1,60 @@
+"""The model under audit, as a contract: two towers, their preprocessing, and what it answers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Literal
+
+from PIL import Image
+from torch import Tensor, nn
+
+from lmia.samples import TargetFacts
+
+Precision = Literal["fp32", "bf16", "fp16"]
+
+
+class Target(nn.Module, ABC):
+    """A dual encoder. Stays in eval mode; features are raw (not normalised).
+
+    A defence at query time is a Target around a Target, and may lower `answers`.
+    """
+
+    @classmethod
+    def claims(cls, spec: str) -> dict[str, object] | None:
+        """Return init arguments if `spec` names a model of this kind, else None. No I/O beyond stat."""
+        return None
+
+    @property
+    def answers(self) -> frozenset[str]:
+        """What may be asked of it, of `cosine`, `embeddings`, `view_embeddings`, `gradients`."""
+        return frozenset({"cosine", "embeddings", "view_embeddings", "gradients"})
+
+    @property
+    def precision(self) -> Precision:
+        """The precision its towers compute in."""
+        return "fp32"
+
+    @abstractmethod
+    def preprocess(self, image: Image.Image) -> Tensor:
+        """Turn an RGB image into the model's picture: `(3, h, w)` uint8, resized and cropped, not normalised."""
+
+    @abstractmethod
+    def tokenize(self, captions: Sequence[str]) -> Tensor:
+        """Turn b captions into `(b, l)` int64 tokens; may be cut to the longest caption where that changes nothing."""
+
+    @abstractmethod
+    def encode_image(self, pixels: Tensor) -> Tensor:
+        """Encode `(b, 3, h, w)` float pixels in [0, 1] (normalisation happens here) into `(b, d)` raw features."""
+
+    @abstractmethod
+    def encode_text(self, tokens: Tensor) -> Tensor:
+        """Encode `(b, l)` tokens into `(b, d)` raw features."""
+
+    @abstractmethod
+    def facts(self) -> TargetFacts:
+        """What is known of the model; goes into the report whole."""
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """A digest that changes whenever a feature would: weights, architecture, activation, preprocessing, precision."""
