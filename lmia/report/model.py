@@ -1,0 +1,206 @@
+"""What an audit found: plain frozen data, the same as `report.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from lmia.evidence.estimate import Estimate
+
+FORMAT = 1
+"""Version of `report.json`; raised when a field changes its meaning or goes away."""
+
+Status = Literal["ran", "nothing to learn", "did not run"]
+
+
+@dataclass(frozen=True)
+class RoleCount:
+    """One role of the data: in = scored + rejected + left out, none dropped silently.
+
+    Args:
+        role: `members`, `nonmembers`, `suspects`, `known_nonmembers` or `pool`.
+        source: what the user called it.
+        records: how many records were read.
+        rejected: how many of them could not be used, by reason.
+        scored: how many took part, by part: `audited`; or `fit` and `calibration`; or `pool`.
+        note: how the role was made where it was not given as it is (a cut by seed, a sample).
+    """
+
+    role: str
+    source: str
+    records: int
+    rejected: Mapping[str, int]
+    scored: Mapping[str, int]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class TPR:
+    """The true positive rate at a false positive rate, or why it cannot be estimated.
+
+    Args:
+        fpr: the false positive rate asked for.
+        estimate: empirical TPR with its interval; None where `note` says why not.
+        population_fpr: the expected FPR in the population at that threshold, (k + 1)/(n + 1).
+        note: a warning, or why there is no estimate.
+    """
+
+    fpr: float
+    estimate: Estimate | None
+    population_fpr: float | None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A threshold that can be deployed: conformal, from calibration non-members alone.
+
+    Args:
+        fpr: the false positive rate it promises.
+        value: member if score > value; None where calibration is too small.
+        calibration: how many calibration scores it rests on.
+        achieved_fpr: on the audited non-members, with Clopper-Pearson interval; None where there are none.
+        achieved_tpr: on the audited members, likewise.
+        balanced_accuracy: (achieved TPR + 1 - achieved FPR)/2, likewise.
+        note: why there is none, or a warning.
+    """
+
+    fpr: float
+    value: float | None
+    calibration: int
+    achieved_fpr: Estimate | None = None
+    achieved_tpr: Estimate | None = None
+    balanced_accuracy: Estimate | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A ROC curve, thinned for drawing; metrics are never computed from it.
+
+    Args:
+        fpr: ascending, as many as tpr.
+        tpr: at each fpr.
+    """
+
+    fpr: Sequence[float]
+    tpr: Sequence[float]
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Scores by group in common bins.
+
+    Args:
+        edges: k + 1 ascending bin edges.
+        counts: k counts for each group: `members`, `nonmembers`, `suspects`, `calibration`.
+    """
+
+    edges: Sequence[float]
+    counts: Mapping[str, Sequence[int]]
+
+
+@dataclass(frozen=True)
+class SuspectSummary:
+    """What the suspects' conformal p-values say together.
+
+    Args:
+        n: how many suspects.
+        smallest_p: the smallest p-value that the calibration set allows, 1/(m + 1).
+        discoveries: how many suspects have q at most each level, by level as text, such as `0.05`.
+        note: a caution in plain words, such as that no discovery is possible with so small a calibration set.
+    """
+
+    n: int
+    smallest_p: float
+    discoveries: Mapping[str, int]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class AttackResult:
+    """One attack's part of the report. Every attack asked for appears, with its status.
+
+    Args:
+        name: as in flags, such as `wsa:bench`.
+        title: the first line of its docstring.
+        status: whether it ran.
+        reason: why not, or empty.
+        settings: its init arguments as used.
+        access: what it needed of the target (`needs`).
+        requires: what it needed of the user (`requires`).
+        seconds: fit and score.
+        auc: AUROC; None without truth.
+        versus_cosine: AUROC minus the plain cosine's (CSA's), paired; None without truth.
+        tprs: TPR at each FPR; empty without truth.
+        balanced_accuracy_best: the best over all thresholds, picked on the audit set (optimistic); None without truth.
+        thresholds: deployable thresholds, one an FPR.
+        suspects: where there are suspects.
+        curve: for drawing; None without truth.
+        histogram: for drawing.
+        findings: what the attack's fit found (`Attack.findings`), JSON-able; a list of dicts is a table.
+    """
+
+    name: str
+    title: str
+    status: Status
+    reason: str = ""
+    settings: Mapping[str, object] = field(default_factory=dict)
+    access: Sequence[str] = ()
+    requires: Sequence[str] = ()
+    seconds: float = 0.0
+    auc: Estimate | None = None
+    versus_cosine: Estimate | None = None
+    tprs: Sequence[TPR] = ()
+    balanced_accuracy_best: Estimate | None = None
+    thresholds: Sequence[Threshold] = ()
+    suspects: SuspectSummary | None = None
+    curve: Curve | None = None
+    histogram: Histogram | None = None
+    findings: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class AuditReport:
+    """The whole audit, as written to `report.json`.
+
+    Args:
+        question: `leakage` (truth known) or `use` (suspects).
+        demo: whether the data are the embedded demo's, not the user's.
+        created: when, ISO 8601 in UTC.
+        lmia: version of lmia.
+        target: name and details of the target, its weights digest among them.
+        views: the augmentation set and its view names.
+        roles: the counts of every role.
+        attacks: one result for every attack asked for, in that order.
+        warnings: what a reader must know before trusting a number, in plain sentences.
+        limits: what this audit does not show, in plain sentences.
+        extraction: how the features were made: pairs read and cached, forward passes, pairs per second, devices.
+        config: the exact configuration; `lmia audit --config` replays it.
+        environment: versions of Python and of the packages that matter.
+        seed: of everything random.
+        confidence: of every interval.
+        seconds: wall time of the audit.
+        scores_sha256: digest of scores.parquet.
+        format: version of this format.
+    """
+
+    question: Literal["leakage", "use"]
+    demo: bool
+    created: str
+    lmia: str
+    target: Mapping[str, object]
+    views: Mapping[str, object]
+    roles: Sequence[RoleCount]
+    attacks: Sequence[AttackResult]
+    warnings: Sequence[str]
+    limits: Sequence[str]
+    extraction: Mapping[str, object]
+    config: Mapping[str, object]
+    environment: Mapping[str, str]
+    seed: int
+    confidence: float
+    seconds: float
+    scores_sha256: str
+    format: int = FORMAT
