@@ -10,6 +10,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from lmia.samples import Known, Samples
+from lmia.settings import Made
 from lmia.target import Target
 
 NEEDS = frozenset({"cosine", "embeddings", "view_embeddings", "gradients"})
@@ -31,7 +32,7 @@ class Batch:
     tokens: Tensor
 
 
-class Attack(ABC):
+class Attack(Made, ABC):
     """A membership inference attack. A higher score means more likely a member, always.
 
     A plugin overrides `score`, and `fit`, `measure` and `findings` where it has to. Its typed and documented `__init__`

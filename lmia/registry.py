@@ -101,7 +101,7 @@ class Registry:
         Raises:
             LmiaError: nobody, or more than one distribution, brings it, or its plugin is broken.
         """
-        wanted = name.lower()
+        wanted = _plain(name)
         found = [plugin for plugin in self._plugins if plugin.kind == kind and plugin.name == wanted]
         if len({plugin.cls for plugin in found}) > 1:
             owners = " and ".join(sorted(plugin.distribution for plugin in found))
@@ -153,7 +153,7 @@ def _plugin(kind: Kind, cls: object, distribution: str, version: str) -> Plugin:
     if not (isinstance(cls, type) and issubclass(cls, base)):
         raise TypeError(f"{_HOOKS[kind]} must return subclasses of lmia.{base.__name__}, got {cls!r}")
     if inspect.isabstract(cls):
-        missing = ", ".join(sorted(cls.__abstractmethods__))
+        missing = ", ".join(sorted(getattr(cls, "__abstractmethods__", ())))
         raise TypeError(f"{cls.__name__} does not define {missing}")
     if issubclass(cls, Attack):
         for word, allowed in (("needs", NEEDS), ("requires", REQUIRES)):
@@ -161,6 +161,11 @@ def _plugin(kind: Kind, cls: object, distribution: str, version: str) -> Plugin:
                 raise ValueError(f"{cls.__name__}.{word} holds {sorted(unknown)}, allowed are {sorted(allowed)}")
     summary = (inspect.getdoc(cls) or "").partition("\n")[0]
     return Plugin(kind, cls.__name__.lower(), cls, distribution, version, summary)
+
+
+def _plain(name: str) -> str:
+    """Case, dashes and underscores do not matter, and of a dotted class path only the last part does."""
+    return name.rpartition(".")[2].lower().replace("-", "").replace("_", "")
 
 
 @cache

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from PIL import Image
 
+from lmia.settings import Made
+
 
 @dataclass(frozen=True, slots=True)
 class Pair:
@@ -39,7 +41,7 @@ class Rejected:
     reason: str
 
 
-class Source(ABC):
+class Source(Made, ABC):
     """Image-text pairs in shards. The shard is the unit of work, of resume and of distribution.
 
     A source is found by `claims`, made from its typed `__init__` (which is its command line), picklable, and cheap

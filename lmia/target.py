@@ -10,11 +10,12 @@ from PIL import Image
 from torch import Tensor, nn
 
 from lmia.samples import TargetFacts
+from lmia.settings import Made
 
 Precision = Literal["fp32", "bf16", "fp16"]
 
 
-class Target(nn.Module, ABC):
+class Target(Made, nn.Module, ABC):
     """A dual encoder. Stays in eval mode; features are raw (not normalised).
 
     A defence at query time is a Target around a Target, and may lower `answers`.

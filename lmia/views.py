@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from lmia.settings import Made
+
 
 @dataclass(frozen=True)
 class View:
@@ -25,7 +27,7 @@ class View:
 IDENTITY = View()
 
 
-class Views(ABC):
+class Views(Made, ABC):
     """An augmentation set. Its typed `__init__` is its command line; equal arguments mean equal views."""
 
     @abstractmethod

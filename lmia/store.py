@@ -1,0 +1,132 @@
+"""The feature store: arrays on disk by content, one folder an array, one file a shard; written aside and renamed.
+
+    <cache>/<target>/<array>/<shard>.npy        cosine, image, text; an array of a view is called `cosine@<view>`
+    <cache>/<target>/pairs/<shard>.parquet      keys, captions and facts of the rows; what was rejected, by reason
+
+Keys are content fingerprints, so another model, another picture or another setting is never mistaken for this one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from lmia.errors import LmiaError
+from lmia.picture import Facts
+from lmia.source import Rejected
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FORMAT = 1
+_ROWS = ("key", "caption", *(field.name for field in fields(Facts)))
+
+
+def default_cache() -> Path:
+    """Return where features are kept unless told otherwise: `$LMIA_CACHE`, or `lmia` in the user's cache folder.
+
+    Example:
+        >>> default_cache().is_absolute()
+        True
+    """
+    home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(os.environ.get("LMIA_CACHE") or Path(home) / "lmia").expanduser().absolute()
+
+
+class Store:
+    """Features of one target.
+
+    Args:
+        root: the cache folder; made on the first write.
+        target: the target's fingerprint.
+
+    Example:
+        >>> import tempfile
+        >>> store = Store(Path(tempfile.mkdtemp()), "abc")
+        >>> store.lacks("s1", ["cosine"])
+        ['cosine', 'pairs']
+    """
+
+    def __init__(self, root: Path, target: str) -> None:
+        self.folder = root / target
+
+    def lacks(self, shard: str, arrays: Iterable[str]) -> list[str]:
+        """Name what of `arrays` a shard has no file for, `pairs` included."""
+        wanted = [(array, self._array(array, shard)) for array in arrays] + [("pairs", self._pairs(shard))]
+        return [name for name, path in wanted if not path.is_file()]
+
+    def write(
+        self,
+        shard: str,
+        arrays: Mapping[str, NDArray[Any]],
+        rows: Iterable[tuple[str, str, Facts]],
+        rejected: Iterable[Rejected],
+    ) -> None:
+        """Commit a shard: its arrays first, its rows last, each aside and renamed, so that a kill leaves no half file."""
+        for name, array in arrays.items():
+            with self._aside(self._array(name, shard)) as file:
+                np.save(file, array, allow_pickle=False)
+        with self._aside(self._pairs(shard)) as file:
+            pq.write_table(_table(rows, rejected), file, compression="zstd")
+
+    def array(self, name: str, shard: str) -> NDArray[Any]:
+        """Map an array of a shard into memory, read-only."""
+        path = self._array(name, shard)
+        try:
+            loaded: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise LmiaError(f"The cached array {path} cannot be read: {error}.", "Delete it and run again.") from error
+        return loaded
+
+    def pairs(self, shard: str) -> tuple[pa.Table, list[Rejected]]:
+        """Read a shard's rows (key, caption and facts) and what was rejected."""
+        path = self._pairs(shard)
+        try:
+            table = pq.read_table(path)
+        except (OSError, pa.ArrowInvalid) as error:
+            raise LmiaError(f"The cached table {path} cannot be read: {error}.", "Delete it and run again.") from error
+        bad = table.filter(pa.compute.is_valid(table["reason"])).select(["key", "reason"]).to_pylist()
+        kept = table.filter(pa.compute.is_null(table["reason"])).select(list(_ROWS))
+        return kept, [Rejected(row["key"], row["reason"]) for row in bad]
+
+    def _array(self, name: str, shard: str) -> Path:
+        return self.folder / name / f"{shard}.npy"
+
+    def _pairs(self, shard: str) -> Path:
+        return self.folder / "pairs" / f"{shard}.parquet"
+
+    @contextmanager
+    def _aside(self, path: Path) -> Iterator[IO[bytes]]:
+        aside = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with aside.open("wb") as file:
+                yield file
+            aside.replace(path)
+        except OSError as error:
+            raise LmiaError(
+                f"The feature store cannot write {path}: {error.strerror or error}.",
+                "Free some space or choose another folder with --cache DIR; what is complete is kept.",
+            ) from error
+        finally:
+            with suppress(OSError):
+                aside.unlink(missing_ok=True)
+
+
+def _table(rows: Iterable[tuple[str, str, Facts]], rejected: Iterable[Rejected]) -> pa.Table:
+    records = [{"key": key, "caption": caption, **asdict(facts), "reason": None} for key, caption, facts in rows]
+    records += [dict.fromkeys(_ROWS) | {"key": bad.key, "reason": bad.reason} for bad in rejected]
+    return pa.Table.from_pylist(records, schema=_SCHEMA)
+
+
+_TYPES = {"width": pa.int32(), "height": pa.int32(), "bytes": pa.int64()}
+_SCHEMA = pa.schema([(name, _TYPES.get(name, pa.string())) for name in (*_ROWS, "reason")])
