@@ -62,7 +62,7 @@ class Attack(Made, ABC):
         """
         return {}
 
-    def fit(self, known: Known) -> None:  # noqa: B027 (optional)
+    def fit(self, known: Known) -> None:
         """Learn from known non-members and pool. Raise `NothingToLearn` where there is nothing."""
 
     @abstractmethod

@@ -8,7 +8,7 @@ A plugin is a module that an entry point of the group `lmia` names:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,6 +44,11 @@ def lmia_views() -> Iterable[type[Views]]:  # type: ignore[empty-body]
 @hookspec
 def lmia_sources() -> Iterable[type[Source]]:  # type: ignore[empty-body]
     """Return source classes."""
+
+
+@hookspec(firstresult=True)
+def lmia_demo() -> Mapping[str, str]:  # type: ignore[empty-body]
+    """Return the embedded demo's specs by role: model, members, nonmembers, known_nonmembers, pool."""
 
 
 @hookspec

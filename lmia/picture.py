@@ -13,6 +13,8 @@ from lmia.source import Pair, Rejected
 
 MAX_PIXELS = 50_000_000
 """Pictures that claim more pixels than this are refused before they are decoded."""
+MAX_ASPECT = 200
+"""Longer strips are refused: resized to a model's height, one would fill the memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +46,8 @@ def open_pair(pair: Pair, max_pixels: int = MAX_PIXELS) -> tuple[Image.Image, Fa
     """Decode a pair's image to RGB and take its facts.
 
     Returns:
-        The RGB image and its facts, or `Rejected` with one of the reasons `empty caption`, `decompression bomb`,
-        `image does not decode`.
+        The RGB image and its facts, or `Rejected` with one of the reasons `empty caption`, `caption is not Unicode`,
+        `decompression bomb`, `extreme aspect ratio`, `image does not decode`.
 
     Example:
         >>> image, facts = open_pair(Pair("a", "a dot", Image.new("RGB", (3, 2))))
@@ -54,8 +56,8 @@ def open_pair(pair: Pair, max_pixels: int = MAX_PIXELS) -> tuple[Image.Image, Fa
         >>> open_pair(Pair("b", " ", b"")).reason
         'empty caption'
     """
-    if not pair.caption.strip():
-        return Rejected(pair.key, "empty caption")
+    if reason := _unreadable(pair.caption):
+        return Rejected(pair.key, reason)
     if isinstance(pair.image, Image.Image):
         pixels = pair.image.convert("RGB")
         raw = pixels.tobytes()
@@ -64,6 +66,8 @@ def open_pair(pair: Pair, max_pixels: int = MAX_PIXELS) -> tuple[Image.Image, Fa
         with _open(pair.image) as image:
             if image.width * image.height > max_pixels:
                 return Rejected(pair.key, "decompression bomb")
+            if max(image.size) > MAX_ASPECT * min(image.size):
+                return Rejected(pair.key, "extreme aspect ratio")
             tables = _tables(image)
             kind = image.format or "unknown"
             pixels = image.convert("RGB")
@@ -72,6 +76,14 @@ def open_pair(pair: Pair, max_pixels: int = MAX_PIXELS) -> tuple[Image.Image, Fa
     except Exception:  # hostile bytes: Pillow's decoders raise what they like
         return Rejected(pair.key, "image does not decode")
     return pixels, _facts(pair, pixels, pair.image, kind, tables)
+
+
+def _unreadable(caption: str) -> str | None:
+    try:
+        caption.encode("utf-8")
+    except UnicodeEncodeError:  # lone surrogates, from JSON escapes
+        return "caption is not Unicode"
+    return None if caption.strip() else "empty caption"
 
 
 def _open(data: bytes) -> Image.Image:

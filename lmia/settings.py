@@ -22,7 +22,7 @@ class Made:
         ({'k': 2}, {'k': 4})
     """
 
-    def __new__(cls, *args: object, **kwargs: object) -> Self:
+    def __new__(cls, *args: object, **kwargs: object) -> Self:  # noqa: D102 (records, nothing to call)
         self = super().__new__(cls)
         try:
             bound = inspect.signature(cls.__init__).bind(None, *args, **kwargs)

@@ -1,6 +1,7 @@
 """The feature store: arrays on disk by content, one folder an array, one file a shard; written aside and renamed.
 
     <cache>/<target>/<array>/<shard>.npy        cosine, image, text; an array of a view is called `cosine@<view>`
+    <cache>/<target>/measured@<attack>/<shard>.npz       what an attack measured with gradients
     <cache>/<target>/pairs/<shard>.parquet      keys, captions and facts of the rows; what was rejected, by reason
 
 Keys are content fingerprints, so another model, another picture or another setting is never mistaken for this one.
@@ -68,6 +69,7 @@ class Store:
         self,
         shard: str,
         arrays: Mapping[str, NDArray[Any]],
+        measured: Mapping[str, Mapping[str, NDArray[Any]]],
         rows: Iterable[tuple[str, str, Facts]],
         rejected: Iterable[Rejected],
     ) -> None:
@@ -75,6 +77,9 @@ class Store:
         for name, array in arrays.items():
             with self._aside(self._array(name, shard)) as file:
                 np.save(file, array, allow_pickle=False)
+        for name, bundle in measured.items():
+            with self._aside(self._array(name, shard)) as file:
+                np.savez(file, **bundle)  # type: ignore[arg-type]  # numpy types its own flags there
         with self._aside(self._pairs(shard)) as file:
             pq.write_table(_table(rows, rejected), file, compression="zstd")
 
@@ -86,6 +91,15 @@ class Store:
         except (OSError, ValueError) as error:
             raise LmiaError(f"The cached array {path} cannot be read: {error}.", "Delete it and run again.") from error
         return loaded
+
+    def measured(self, name: str, shard: str) -> dict[str, NDArray[Any]]:
+        """Read what an attack measured of a shard, by the attack's own names."""
+        path = self._array(name, shard)
+        try:
+            with np.load(path, allow_pickle=False) as bundle:
+                return {key: bundle[key] for key in bundle.files}
+        except (OSError, ValueError) as error:
+            raise LmiaError(f"The cached array {path} cannot be read: {error}.", "Delete it and run again.") from error
 
     def pairs(self, shard: str) -> tuple[pa.Table, list[Rejected]]:
         """Read a shard's rows (key, caption and facts) and what was rejected."""
@@ -99,7 +113,7 @@ class Store:
         return kept, [Rejected(row["key"], row["reason"]) for row in bad]
 
     def _array(self, name: str, shard: str) -> Path:
-        return self.folder / name / f"{shard}.npy"
+        return self.folder / name / f"{shard}.{'npz' if name.startswith('measured@') else 'npy'}"
 
     def _pairs(self, shard: str) -> Path:
         return self.folder / "pairs" / f"{shard}.parquet"

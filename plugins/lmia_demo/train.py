@@ -1,0 +1,252 @@
+"""Train a small CLIP whose members are known: `python -m lmia_demo.train --source emoji:0:10000 --out target`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from jsonargparse import auto_cli
+from open_clip import CLIP, ClipLoss, SimpleTokenizer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from torch import Tensor
+
+from lmia.errors import LmiaError
+from lmia_demo.corpus import Corpus, open_source, read_corpus
+from lmia_demo.folder import WEIGHTS, write_membership, write_shards, write_target
+from lmia_demo.halves import in_half
+
+CONTEXT = 24
+
+
+@dataclass(frozen=True)
+class Training:
+    """What happened; written as `training.json`.
+
+    Args:
+        source: the spec of the pairs.
+        pairs: how many were usable, members and non-members.
+        members: how many were trained on.
+        repeated: how many of these an epoch showed `repeats` times (the first ones, in the source's order).
+        repeats: how often.
+        epochs: how many epochs it took.
+        seed: of halves, initial weights and order.
+        live_aucs: after each epoch, the AUC of members' cosines against non-members', on the pairs that were watched,
+            repeated ones left out.
+        stop_auc: where training was to stop.
+        dropped: records left out, by reason.
+        torch: the version that trained it.
+    """
+
+    source: str
+    pairs: int
+    members: int
+    repeated: int
+    repeats: int
+    epochs: int
+    seed: int
+    live_aucs: list[float]
+    stop_auc: float
+    dropped: dict[str, int]
+    torch: str
+
+
+def train(
+    source: str,
+    out: Path,
+    seed: int = 0,
+    repeated: int = 200,
+    repeats: int = 8,
+    stop_auc: float = 0.80,
+    max_epochs: int = 40,
+    batch: int = 128,
+    lr: float = 1e-3,
+    image_size: int = 48,
+    near_copies: int | None = None,
+    watched: int = 1000,
+    threads: int = 2,
+    shards: bool = False,
+) -> Training:
+    """Train a CLIP from scratch on a seeded random half of a source's pairs, until it remembers them well enough.
+
+    Args:
+        source: any source that lmia reads: `emoji:0:10000`, tar shards, a table, a folder.
+        out: a new folder for the target (`--model local-dir:OUT`), `training.json` and `membership.csv`.
+        seed: of halves, initial weights and order.
+        repeated: how many members an epoch shows more than once: something plain to find.
+        repeats: how often an epoch shows those.
+        stop_auc: stop after the first epoch whose live AUC (members against non-members, by cosine) reaches this.
+        max_epochs: stop here at the latest; the learning rate falls to zero towards it.
+        batch: pairs per step.
+        lr: the highest learning rate (AdamW, one cycle).
+        image_size: side of the model's input in pixels, a multiple of 8.
+        near_copies: leave out a picture within so many bits (of 64, perceptual hash) of an earlier one.
+        watched: how many members and how many non-members the live AUC is taken from.
+        threads: CPU threads of torch.
+        shards: also write `shards/members-*.tar` and `shards/nonmembers-*.tar`, to audit the target with.
+
+    Raises:
+        LmiaError: nobody reads `source`, it holds too few pairs, or `out` already holds a target.
+    """
+    if (out / WEIGHTS).exists() or (out / "shards").exists():
+        raise LmiaError(f"'{out}' already holds a target.", "Give another --out, or remove that folder.")
+    torch.set_num_threads(threads)
+    opened = open_source(source)
+    corpus = read_corpus(opened, image_size, near_copies)
+    times = _times(corpus.keys, seed, repeated, repeats)
+    tokens = SimpleTokenizer(context_length=CONTEXT)(corpus.captions)
+    config = architecture(image_size)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = CLIP(**config, output_dict=False)
+        watch = _watched(times, watched)
+        aucs = _fit(model, corpus, tokens, times, watch, (stop_auc, max_epochs, batch, lr))
+    done = Training(
+        source=source,
+        pairs=len(corpus),
+        members=int((times > 0).sum()),
+        repeated=int((times > 1).sum()),
+        repeats=repeats,
+        epochs=len(aucs),
+        seed=seed,
+        live_aucs=[round(auc, 4) for auc in aucs],
+        stop_auc=stop_auc,
+        dropped=dict(corpus.dropped),
+        torch=torch.__version__,
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    write_target(out, model, config, tokens)
+    write_membership(out, corpus.keys, times)
+    if shards:
+        write_shards(out, opened, corpus.keys, times)
+    (out / "training.json").write_text(json.dumps(asdict(done), indent=2) + "\n")
+    return done
+
+
+def architecture(image_size: int = 48) -> dict[str, object]:
+    """Return OpenCLIP's `model_cfg` of the small CLIP: 0.5 million parameters, and 3.2 million of token embedding.
+
+    Example:
+        >>> architecture()["embed_dim"]
+        64
+    """
+    return {
+        "embed_dim": 64,
+        "vision_cfg": {"image_size": image_size, "patch_size": 8, "width": 96, "layers": 3, "head_width": 32},
+        "text_cfg": {"context_length": CONTEXT, "vocab_size": 49408, "width": 64, "heads": 2, "layers": 2},
+    }
+
+
+def live_auc(members: Tensor, nonmembers: Tensor) -> float:
+    """Share of (member, non-member) couples whose member scores higher, ties counted half: (m,), (n,) -> AUC.
+
+    Example:
+        >>> live_auc(torch.tensor([0.9, 0.5]), torch.tensor([0.5, 0.1]))
+        0.875
+    """
+    ordered = nonmembers.double().sort().values
+    below = torch.searchsorted(ordered, members.double(), right=False)
+    up_to = torch.searchsorted(ordered, members.double(), right=True)
+    return float((below + up_to).double().mean() / (2 * len(nonmembers)))
+
+
+def cosines(model: CLIP, pixels: Tensor, tokens: Tensor) -> Tensor:
+    """Cosine of each pair: `(n, 3, s, s)` uint8 and `(n, l)` tokens -> `(n,)`, the model in evaluation mode."""
+    model.eval()
+    with torch.inference_mode():
+        parts = [
+            (model.encode_image(_normal(p), normalize=True) * model.encode_text(t, normalize=True)).sum(-1)
+            for p, t in zip(pixels.split(500), tokens.split(500), strict=True)
+        ]
+    return torch.cat(parts)
+
+
+def _normal(pixels: Tensor) -> Tensor:
+    return pixels.float() / 127.5 - 1  # mean and std 0.5, as folder.PREPROCESSING says
+
+
+def _times(keys: list[str], seed: int, repeated: int, repeats: int) -> Tensor:
+    times = torch.tensor([int(in_half(key, seed)) for key in keys])
+    members = times.nonzero()[:, 0]
+    if len(members) in (0, len(keys)):
+        raise LmiaError(f"One half of the {len(keys)} pairs is empty.", "Give more pairs.")
+    times[members[:repeated]] = repeats
+    return times
+
+
+def _watched(times: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Choose rows of members and of non-members; repeated members only where there are no others."""
+    inside = (times == 1).nonzero()[:, 0] if (times == 1).any() else (times > 0).nonzero()[:, 0]
+    outside = (times == 0).nonzero()[:, 0]
+    return (
+        inside[torch.randperm(len(inside))[:count]],
+        outside[torch.randperm(len(outside))[:count]],
+    )
+
+
+def _fit(
+    model: CLIP,
+    corpus: Corpus,
+    tokens: Tensor,
+    times: Tensor,
+    watch: tuple[Tensor, Tensor],
+    plan: tuple[float, int, int, float],
+) -> list[float]:
+    stop_auc, max_epochs, batch, lr = plan
+    shown = torch.repeat_interleave(torch.arange(len(times)), times)
+    steps = -(-len(shown) // batch)
+    loss_of = ClipLoss()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=max_epochs * steps, pct_start=0.1)
+    aucs: list[float] = []
+    with _progress() as bar:
+        task = bar.add_task("training", total=max_epochs * steps, auc="AUC 0.500")
+        for _ in range(max_epochs):
+            model.train()
+            for rows in _batches(shown, batch):
+                image, text, scale = model(_normal(corpus.pixels[rows]), tokens[rows])
+                loss = loss_of(image, text, scale)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                schedule.step()
+                with torch.no_grad():
+                    model.logit_scale.clamp_(0, 4.6052)  # at most 100, as OpenCLIP trains
+                bar.advance(task)
+            inside, outside = (cosines(model, corpus.pixels[rows], tokens[rows]) for rows in watch)
+            aucs.append(live_auc(inside, outside))
+            bar.update(task, auc=f"AUC {aucs[-1]:.3f} after {len(aucs)} epochs")
+            if aucs[-1] >= stop_auc:
+                break
+    return aucs
+
+
+def _batches(shown: Tensor, size: int) -> Iterator[Tensor]:
+    """Yield shuffled batches; a pair drawn twice into one is shown once there, so as not to be its own negative."""
+    order = shown[torch.randperm(len(shown))]
+    for rows in order.split(size):
+        yield rows.unique()
+
+
+def _progress() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, TextColumn("{task.fields[auc]}"), console=Console(stderr=True))
+
+
+def main() -> int:
+    """Run `train` from the command line; a user's mistake is two lines and exit code 2."""
+    try:
+        done = auto_cli(train, as_positional=False)
+    except LmiaError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(f"{done.members} members of {done.pairs} pairs, {done.epochs} epochs, live AUC {done.live_aucs[-1]:.3f}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
