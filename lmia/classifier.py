@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from typing import Literal
 
 import torch
+from lightning.fabric.plugins.environments import LightningEnvironment
+from lightning.fabric.utilities.warnings import PossibleUserWarning
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
-from lightning.pytorch.plugins.environments import LightningEnvironment
-from lightning.pytorch.utilities.warnings import PossibleUserWarning
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -70,7 +70,8 @@ def fit_classifier(
 
     All randomness comes from `seed`: the initial weights (`build_network`), and one generator that draws first the
     order of all rows, whose first `floor(validation * n)` (at least one) are held out, then the order of each epoch.
-    Nothing is written to disk or printed, and the global generators are neither read nor moved.
+    Nothing is written to disk or printed, the global generators are neither read nor moved, and on a CPU one thread does
+    the work: the result is the same however many there are.
 
     Args:
         features: `(n, d)` float, finite; read by row, neither copied as a whole nor changed.
@@ -91,7 +92,7 @@ def fit_classifier(
 
     Raises:
         ValueError: features or labels are not as described, or `keep="best"` without validation rows.
-        LmiaError: training diverged.
+        LmiaError: features hold NaN or infinity, or training diverged.
 
     Example:
         >>> x = torch.randn(200, 4, generator=torch.Generator().manual_seed(0))
@@ -103,21 +104,36 @@ def fit_classifier(
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(features), generator=generator)
     held_out = max(1, int(validation * len(features))) if validation else 0
-    loaders = [_Batches(features, labels, order[held_out:], _STEPS * batch, generator)]
-    callbacks: list[Callback] = []
-    if held_out:
-        loaders.append(_Batches(features, labels, order[:held_out], _VALIDATION_BATCH))
-        callbacks.append(EarlyStopping(_VALIDATION, patience=patience))
+    training = _Batches(features, labels, order[held_out:], _STEPS * batch, generator)
+    held = _Batches(features, labels, order[:held_out], _VALIDATION_BATCH) if held_out else None
+    callbacks: list[Callback] = [EarlyStopping(_VALIDATION, patience=patience)] if held_out else []
     if keep == "best":
         callbacks.append(_BestWeights())
     # A caller may stand in inference mode, where nothing can be trained.
-    with _silence(), torch.inference_mode(False), torch.enable_grad():
+    with _silence(), one_thread(), torch.inference_mode(False), torch.enable_grad():
         module = _Classifier(build_network(network, features.shape[1], seed=seed), batch, lr, weight_decay)
-        _trainer(epochs, callbacks, accelerator).fit(module, *loaders)
+        _trainer(epochs, callbacks, accelerator).fit(module, training, held)
     trained = module.network.cpu()
     if not all(bool(weight.isfinite().all()) for weight in trained.parameters()):
         raise LmiaError(f"Training diverged at lr {lr:g}: weights are no longer finite.", "Use a smaller lr.")
     return trained.eval().requires_grad_(False)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute on one CPU thread: sums are split among threads, so their number shows in the last bits.
+
+    Example:
+        >>> with one_thread():
+        ...     torch.get_num_threads()
+        1
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _check(features: Tensor, labels: Tensor, validation: float, keep: str) -> None:
@@ -125,12 +141,13 @@ def _check(features: Tensor, labels: Tensor, validation: float, keep: str) -> No
         raise ValueError(
             f"A classifier needs (n, d) features and (n,) labels, n > 1, got {tuple(features.shape)} and {tuple(labels.shape)}."
         )
-    if set(labels.unique().tolist()) != {0, 1}:
-        raise ValueError(f"A classifier needs labels 0 and 1, both present, got {labels.unique().tolist()[:5]}.")
-    if not features.isfinite().all():
-        raise ValueError("A classifier needs finite features, got NaN or infinity.")
+    if (found := torch.unique(labels).tolist()) != [0, 1]:
+        raise ValueError(f"A classifier needs labels 0 and 1, both present, got {found[:5]}.")
     if not 0 <= validation < 1 or (keep == "best" and not validation):
         raise ValueError(f"keep='best' needs a share of validation rows above 0 and below 1, got {validation}.")
+    if not all(bool(end.isfinite()) for end in features.aminmax()):  # NaN if one is; no (n, d) mask in memory
+        rows = int((~features.isfinite()).any(dim=1).sum())
+        raise LmiaError(f"Features hold NaN or infinity in {rows} of {len(features)} rows.", "Try a higher precision.")
 
 
 class _Batches:
@@ -148,7 +165,7 @@ class _Batches:
         rows = self.rows
         if self.generator is not None:
             rows = rows[torch.randperm(len(rows), generator=self.generator)]
-        for part in rows.split(self.batch):
+        for part in torch.split(rows, self.batch):
             yield self.features[part].float(), self.labels[part].long()
 
 
@@ -163,9 +180,9 @@ class _Classifier(LightningModule):
     def training_step(self, several: tuple[Tensor, Tensor]) -> None:
         optimizer = self.optimizers(use_pl_optimizer=False)
         assert isinstance(optimizer, torch.optim.Optimizer)  # the one of configure_optimizers
-        for features, labels in zip(*(part.split(self.batch) for part in several), strict=True):
+        for features, labels in zip(*(torch.split(part, self.batch) for part in several), strict=True):
             optimizer.zero_grad()
-            cross_entropy(self.network(features), labels).backward()
+            torch.autograd.backward(cross_entropy(self.network(features), labels))
             optimizer.step()
 
     def validation_step(self, batch: tuple[Tensor, Tensor]) -> None:

@@ -193,6 +193,11 @@ class AuditData(LightningDataModule):
         """Return the roles that were given, by name."""
         return {role: source for role, source in self.sources.items() if source is not None}
 
+    def options(self) -> dict[str, object]:
+        """Return what was chosen besides the roles."""
+        names = ("batch", "workers", "max_pixels", "allow_overlap")
+        return {name: getattr(self, name) for name in names}
+
     def predict_dataloader(self) -> DataLoader[Read]:
         """Load this rank's share of the shards that are still to do."""
         trainer = self.trainer
@@ -202,7 +207,11 @@ class AuditData(LightningDataModule):
         workers, threads = reading(trainer.world_size, len(mine), self.workers, trainer.strategy.root_device.type)
         reader = ShardReader(mine, self.preprocess, self.batch, threads, self.max_pixels)
         return DataLoader(
-            reader, batch_size=None, num_workers=workers, prefetch_factor=4 if workers else None, persistent_workers=False
+            reader,
+            batch_size=None,
+            num_workers=workers,
+            prefetch_factor=4 if workers else None,
+            persistent_workers=False,
         )
 
 

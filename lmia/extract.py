@@ -70,6 +70,7 @@ class FeatureExtractor(LightningModule):
         self.target = target
         self.augmentation = views or Identity()
         self.views = checked_views(self.augmentation)
+        self.cache = cache
         self.store = Store(Path(cache) if cache else default_cache(), target.fingerprint())
         self.wanted: frozenset[str] = frozenset()
         self.measurements: Sequence[Measurement] = ()

@@ -105,7 +105,9 @@ class Registry:
         found = [plugin for plugin in self._plugins if plugin.kind == kind and plugin.name == wanted]
         if len({plugin.cls for plugin in found}) > 1:
             owners = " and ".join(sorted(plugin.distribution for plugin in found))
-            raise LmiaError(f"Two distributions bring {_a(kind)} called '{wanted}': {owners}.", "Uninstall one of them.")
+            raise LmiaError(
+                f"Two distributions bring {_a(kind)} called '{wanted}': {owners}.", "Uninstall one of them."
+            )
         if found and found[0].cls is not None:
             return found[0].cls
         for plugin in self._plugins:

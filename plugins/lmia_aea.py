@@ -6,11 +6,10 @@ import math
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
-import torch
-from torch import Tensor
-
 import lmia
+import torch
 from lmia.signals import drops
+from torch import Tensor
 
 Form = Literal["mean", "sum", "drop", "steady", "average"]
 

@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import ClassVar, Literal
 
-import torch
-from torch import Tensor
-
 import lmia
+import torch
 from lmia.signals import anchor_normalised, contrastive, cosine, sigmoid_normalised, unit
+from torch import Tensor
 
 GRID = (5.0, 7.0, 10.0, 14.0, 20.0, 28.0, 40.0, 56.0, 80.0)
 """The temperatures that `auto` tries besides the target's own."""

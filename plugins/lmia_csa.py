@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from torch import Tensor
-
 import lmia
+from torch import Tensor
 
 
 class CSA(lmia.Attack):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from math import exp, isfinite, log, sqrt
+from math import inf, isfinite, sqrt
 
 import torch
-from scipy.special import ndtri, stdtrit
+from scipy.special import expit, logit, ndtri, stdtrit
 from torch import Tensor
 from torchmetrics.functional.classification import binary_auroc
 
@@ -101,63 +101,52 @@ def _clustered(groups: Tensor | None) -> str:
     return "" if groups is None else ", clustered by duplicate group"
 
 
-def _few(placed: Placements, parts: tuple[float, float, float] | None) -> bool:
+def _few(placed: Placements, variance: float) -> bool:
     errors = placed.pairs * min(placed.area, 1 - placed.area)
-    return parts is None or sum(parts) <= 0 or placed.pairs < FEW or errors < FEW_ERRORS
-
-
-def _parts(a: Placements, b: Placements) -> tuple[float, float, float] | None:
-    return covariance(a, b) if min(a.member_groups, a.nonmember_groups) > 1 else None
+    return placed.pairs < FEW or errors < FEW_ERRORS or not variance > 0
 
 
 def _interval(placed: Placements, confidence: float) -> tuple[Interval, str]:
-    area, parts = placed.area, _parts(placed, placed)
+    area, parts = placed.area, covariance(placed, placed)
     if area in (0, 1):
         low = separated(placed.pairs, confidence)
         return ((low, 1.0) if area == 1 else (0.0, 1 - low)), "exact, from disjoint pairs"
-    if not _few(placed, parts):
-        assert parts is not None
-        return _logit(area, -ndtri(tail(confidence)) * sqrt(sum(parts))), "DeLong, logit scale"
+    variance = float(parts.sum())
+    if not _few(placed, variance):
+        return _logit(area, -ndtri(tail(confidence)) * sqrt(variance)), "DeLong, logit scale"
     low, high = newcombe(area, placed.member_groups, placed.nonmember_groups, confidence)
-    reach = _reach(placed, parts, confidence)
-    lower, upper = _logit(area, reach)
+    lower, upper = _logit(area, _reach(placed, parts, confidence))
     return (min(low, lower), max(high, upper)), "DeLong, logit scale, Student's t, widened to Newcombe's method 5"
 
 
 def _logit(area: float, reach: float) -> Interval:
     """Bound on the logit scale: there an interval near 0 or 1 is as lopsided as the truth."""
-    centre, half = log(area / (1 - area)), reach / (area * (1 - area))
-    return tuple(0.0 if x < -700 else 1 / (1 + exp(-x)) for x in (centre - half, centre + half))  # type: ignore[return-value]
+    half = reach / (area * (1 - area))
+    return float(expit(logit(area) - half)), float(expit(logit(area) + half))
 
 
-def _reach(placed: Placements, parts: tuple[float, float, float] | None, confidence: float) -> float:
+def _reach(placed: Placements, parts: Tensor, confidence: float) -> float:
     """Half an interval: Student's t by Satterthwaite's degrees of freedom, times the standard error."""
-    if parts is None:
-        return 1e3
-    variance = sum(parts)
+    variance = float(parts.sum())
+    if not isfinite(variance):
+        return inf
     if variance <= 0:
         return 0.0
-    lone = parts[0] ** 2 / (placed.member_groups - 1) + parts[1] ** 2 / (placed.nonmember_groups - 1)
-    freedom = max(1.0, (parts[0] + parts[1]) ** 2 / lone)
+    lone = float(parts[0] ** 2 / (placed.member_groups - 1) + parts[1] ** 2 / (placed.nonmember_groups - 1))
+    freedom = max(1.0, float(parts[0] + parts[1]) ** 2 / lone) if lone > 0 else 1.0
     return float(-stdtrit(freedom, tail(confidence)) * sqrt(variance))
 
 
 def _difference(a: Placements, b: Placements, confidence: float) -> tuple[Interval, str]:
-    of_a, of_b, of_both = _parts(a, a), _parts(b, b), _parts(a, b)
-    value = a.area - b.area
-    if of_a is None or of_b is None or of_both is None:
-        parts, correlation = None, 0.0
-    else:
-        parts = (
-            of_a[0] + of_b[0] - 2 * of_both[0],
-            of_a[1] + of_b[1] - 2 * of_both[1],
-            of_a[2] + of_b[2] - 2 * of_both[2],
-        )
-        product = sum(of_a) * sum(of_b)
-        correlation = max(-1.0, min(1.0, sum(of_both) / sqrt(product))) if product > 0 else 0.0
-        if not (_few(a, of_a) or _few(b, of_b)) and sum(parts) > 0:
-            half = float(-ndtri(tail(confidence)) * sqrt(sum(parts)))
-            return (value - half, value + half), "paired DeLong"
+    of_a, of_b, of_both = covariance(a, a), covariance(b, b), covariance(a, b)
+    parts, value = of_a + of_b - 2 * of_both, a.area - b.area
+    variance = float(parts.sum())
+    if not (_few(a, float(of_a.sum())) or _few(b, float(of_b.sum())) or variance <= 0):
+        half = float(-ndtri(tail(confidence)) * sqrt(variance))
+        return (value - half, value + half), "paired DeLong"
+    product = float(of_a.sum() * of_b.sum())
+    known = isfinite(product) and product > 0
+    correlation = max(-1.0, min(1.0, float(of_both.sum()) / sqrt(product))) if known else 0.0
     low, high = mover(a.area, _interval(a, confidence)[0], b.area, _interval(b, confidence)[0], correlation)
     half = _reach(a, parts, confidence)
     return (min(low, value - half), max(high, value + half)), "paired DeLong, Student's t, widened to MOVER"

@@ -79,38 +79,36 @@ def place(scores: Tensor, labels: Tensor, groups: Tensor | None = None) -> Place
     )
 
 
-def covariance(a: Placements, b: Placements) -> tuple[float, float, float]:
+def covariance(a: Placements, b: Placements) -> Tensor:
     """Estimate the covariance of two AUCs of the same samples, in three parts that add up to it.
 
-    Obuchowski (Biometrics 53, 1997), equations for clustered data; DeLong's where every group holds one sample.
+    Obuchowski (Biometrics 53, 1997) for clustered data, which is DeLong's where every group holds one sample.
 
     Args:
         a: placements by one score.
         b: placements of the same samples by another, or a again for its variance.
 
     Returns:
-        the members' part, the nonmembers' part, and that of groups which hold both.
-
-    Raises:
-        ValueError: a side has one group only, whose variance nothing tells.
+        (3,) float64: the members' part, the nonmembers', and that of groups which hold both; all infinite where a
+        side has one group only, about whose variance nothing is known.
 
     Example:
         >>> placed = place(torch.tensor([0.9, 0.2, 0.2, 0.1]), torch.tensor([1, 1, 0, 0]))
         >>> covariance(placed, placed)
-        (0.015625, 0.015625, 0.0)
+        tensor([0.0156, 0.0156, 0.0000], dtype=torch.float64)
     """
     if min(a.member_groups, a.nonmember_groups) < 2:
-        raise ValueError("a side with one independent group has no variance to estimate")
-    every = len(a.members)
-    of_members = _unbiased(a.member_groups) * float(a.members @ b.members) / a.m**2
-    of_nonmembers = _unbiased(a.nonmember_groups) * float(a.nonmembers @ b.nonmembers) / a.n**2
-    of_both = float(a.members @ b.nonmembers + b.members @ a.nonmembers)
-    return of_members, of_nonmembers, _unbiased(every) * of_both / (a.m * a.n)
+        return torch.full((3,), torch.inf, dtype=torch.float64)
+    of_members = _unbiased(a.member_groups) * (a.members @ b.members) / a.m**2
+    of_nonmembers = _unbiased(a.nonmember_groups) * (a.nonmembers @ b.nonmembers) / a.n**2
+    of_both = (a.members @ b.nonmembers + b.members @ a.nonmembers) / (a.m * a.n)
+    return torch.stack([of_members, of_nonmembers, _unbiased(len(a.members)) * of_both])
 
 
 def _share_below(values: Tensor, others: Tensor) -> Tensor:
     ordered = others.sort().values
-    return (torch.searchsorted(ordered, values) + torch.searchsorted(ordered, values, right=True)) / (2.0 * len(others))
+    twice = torch.searchsorted(ordered, values) + torch.searchsorted(ordered, values, right=True)
+    return twice.double() / (2 * len(others))
 
 
 def _distinct(groups: Tensor, count: int) -> int:

@@ -9,8 +9,34 @@ from lmia.errors import LmiaError
 from lmia.evidence.ranks import as_finite
 
 
-def as_truth(labels: Tensor, n: int) -> Tensor:
+def as_labels(labels: Tensor, n: int) -> Tensor:
     """Check labels and return them as booleans.
+
+    Args:
+        labels: (n,) bool, or integers 0 and 1; 1 is a member.
+        n: how many scores they belong to.
+
+    Returns:
+        (n,) bool on the CPU.
+
+    Raises:
+        ValueError: another shape, or a value besides 0 and 1.
+
+    Example:
+        >>> as_labels(torch.tensor([1, 0]), 2)
+        tensor([ True, False])
+    """
+    if labels.shape != (n,):
+        raise ValueError(f"labels must have one entry a score, ({n},), but have the shape {tuple(labels.shape)}")
+    plain = labels.detach().to("cpu")
+    others = int(((plain != 0) & (plain != 1)).sum())
+    if others:
+        raise ValueError(f"{others} of {n} labels are neither 0 (nonmember) nor 1 (member)")
+    return plain == 1
+
+
+def as_truth(labels: Tensor, n: int) -> Tensor:
+    """Check labels of which both kinds must be there.
 
     Args:
         labels: (n,) bool, or integers 0 and 1; 1 is a member.
@@ -27,12 +53,7 @@ def as_truth(labels: Tensor, n: int) -> Tensor:
         >>> as_truth(torch.tensor([1, 0]), 2)
         tensor([ True, False])
     """
-    if labels.shape != (n,):
-        raise ValueError(f"labels must have one entry a score, ({n},), but have the shape {tuple(labels.shape)}")
-    members = labels.detach().to("cpu") == 1
-    others = int((~members & (labels.detach().to("cpu") != 0)).sum())
-    if others:
-        raise ValueError(f"{others} of {n} labels are neither 0 (nonmember) nor 1 (member)")
+    members = as_labels(labels, n)
     counted = int(members.sum())
     if counted in (0, n):
         missing = "members" if counted == 0 else "nonmembers"

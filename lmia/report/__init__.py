@@ -1,5 +1,28 @@
-"""Sentences and files for people and programs: `AuditReport` and its writers."""
+"""Sentences and files for people and programs: `AuditReport` and its writers.
 
+The writers of `report.md` and `report.html` are a plugin as any other: they answer `lmia_audit_finished`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lmia.hookspecs import hookimpl
 from lmia.report.model import AttackResult, AuditReport
 
-__all__ = ["AttackResult", "AuditReport"]
+__all__ = ["AttackResult", "AuditReport", "lmia_audit_finished"]
+
+
+@hookimpl
+def lmia_audit_finished(report: AuditReport, out: Path) -> None:
+    """Write `report.md` and `report.html` beside `report.json`.
+
+    Raises:
+        LmiaError: a file cannot be written.
+    """
+    # matplotlib and jinja2 take half a second to import, which `lmia plugins` need not spend
+    from lmia.report import html, markdown
+    from lmia.report.aside import write_aside
+
+    write_aside(out / markdown.NAME, markdown.markdown(report).encode("utf-8"))
+    write_aside(out / html.NAME, html.html(report).encode("utf-8"))

@@ -44,7 +44,9 @@ def from_json(text: str) -> AuditReport:
     try:
         data = json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
-        raise LmiaError(f"This report is not valid JSON: {error}.", "Give the report.json that an audit wrote.") from error
+        raise LmiaError(
+            f"This report is not valid JSON: {error}.", "Give the report.json that an audit wrote."
+        ) from error
     version = data.get("format") if isinstance(data, dict) else None
     if version != FORMAT:
         raise LmiaError(
@@ -94,7 +96,9 @@ def _plain(value: object, where: str) -> object:
     if isinstance(value, numbers.Real):
         if math.isfinite(number := float(value)):
             return number
-        raise LmiaError(f"The report holds {number} at '{where}'.", "Leave a number that is not known out, or give None.")
+        raise LmiaError(
+            f"The report holds {number} at '{where}'.", "Leave a number that is not known out, or give None."
+        )
     if is_dataclass(value) and not isinstance(value, type):
         return {f.name: _plain(getattr(value, f.name), _dot(where, f.name)) for f in fields(value)}
     if isinstance(value, Mapping):
@@ -122,7 +126,9 @@ def _no_constant(word: str) -> NoReturn:
 
 
 def _wrong(where: str, what: str) -> LmiaError:
-    return LmiaError(f"The report's '{where or 'report'}' {what}.", "Give the report.json that an audit wrote, unchanged.")
+    return LmiaError(
+        f"The report's '{where or 'report'}' {what}.", "Give the report.json that an audit wrote, unchanged."
+    )
 
 
 def _record(cls: type[Any], data: object, where: str) -> object:

@@ -53,13 +53,16 @@ def forest(attacks: Sequence[AttackResult]) -> str:
         for row, attack in enumerate(attacks):
             if attack.auc is None:
                 text = "no AUC" if attack.status == "ran" else attack.status
-                axes.text(0.5, row, f" {text}", va="center", color="#777777", style="italic", size=11)
+                place = {"xytext": (8, 0), "textcoords": "offset points", "va": "center"}
+                axes.annotate(text, (0.5, row), **place, color="#777777", style="italic", size=11)
                 continue
             axes.plot([attack.auc.low, attack.auc.high], [row, row], color=_COLOURS[0], lw=2.2, solid_capstyle="butt")
             axes.plot(attack.auc.value, row, "o", color=_COLOURS[0], ms=7)
         axes.axvline(0.5, color="#222222", lw=1, ls="--", zorder=0)
-        axes.set(xlim=(max(left, -0.02), min(right, 1.02)), ylim=(len(attacks) - 0.4, -0.6), xlabel="AUC (0.5 = guessing)")
-        axes.set_yticks(range(len(attacks)), [_name(attack) for attack in attacks])
+        axes.set(
+            xlim=(max(left, -0.02), min(right, 1.02)), ylim=(len(attacks) - 0.4, -0.6), xlabel="AUC (0.5 = guessing)"
+        )
+        axes.set_yticks(range(len(attacks)), [_short(attack.name) for attack in attacks])
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
         values = axes.secondary_yaxis("right")
@@ -80,15 +83,15 @@ def roc(attacks: Sequence[AttackResult], nonmembers: int) -> str:
     lowest = next(edge for edge in (0.1, 0.01, 0.001, 0.0001) if edge <= 1 / max(nonmembers, 1) or edge == 0.0001)
     drawn = [attack for attack in attacks if attack.curve is not None]
     lines = cycle([(colour, line) for line in ("-", "--", ":") for colour in _COLOURS])
-    with _figure("roc", 5.2) as (figure, axes):
+    with _figure("roc", 4.8) as (figure, axes):
         axes.plot([lowest, 1], [lowest, 1], color="#999999", lw=1, ls="--")
-        axes.text(lowest * 1.6, lowest * 1.15, "guessing", color="#777777", size=10)
+        axes.text(lowest * 2.2, lowest * 1.25, "guessing", color="#777777", size=10)
         for attack, (colour, line) in zip(drawn, lines, strict=False):
             if attack.curve is None:
                 continue
             fpr = [max(value, lowest) for value in attack.curve.fpr]
             tpr = [max(value, lowest / 2) for value in attack.curve.tpr]
-            axes.step(fpr, tpr, where="post", color=colour, ls=line, lw=1.8, label=_name(attack))
+            axes.step(fpr, tpr, where="post", color=colour, ls=line, lw=1.8, label=_short(attack.name))
         ticks = [edge for edge in (0.0001, 0.001, 0.01, 0.1, 1) if edge >= lowest]
         for scale, set_ticks, set_limits in (
             (axes.set_xscale, axes.set_xticks, axes.set_xlim),
@@ -114,25 +117,27 @@ def histogram(name: str, data: Histogram) -> str:
         data: counts of each group; empty groups are left out.
     """
     groups = {group: counts for group, counts in data.counts.items() if sum(counts)}
-    with _figure(f"histogram {name}", 2.9) as (figure, axes):
+    with _figure(f"histogram {name}", 2.8) as (figure, axes):
         for group, counts in groups.items():
             colour, line = _GROUPS.get(group, ("#222222", "-"))
             shares = [100 * value / sum(counts) for value in counts]
-            label = f"{_NAMES.get(group, visible(group))} ({count(sum(counts))})"
+            label = f"{_NAMES.get(group, _short(group))} ({count(sum(counts))})"
             axes.stairs(shares, data.edges, color=colour, ls=line, lw=1.7, label=label)
             if line == "-":
                 axes.stairs(shares, data.edges, color=colour, fill=True, alpha=0.15)
         axes.set(xlabel="score (higher: more likely a member)", ylabel="% of the group")
         axes.margins(x=0.02)
         if groups:
-            axes.legend(loc="best")
-        said = ", ".join(f"{count(sum(counts))} {_NAMES.get(group, visible(group))}" for group, counts in groups.items())
+            figure.legend(loc="outside upper left", ncols=len(groups), columnspacing=1.2, handlelength=1.6)
+        said = ", ".join(
+            f"{count(sum(counts))} {_NAMES.get(group, visible(group))}" for group, counts in groups.items()
+        )
         return _svg(figure, f"histogram {name}", f"Histogram of the scores of {visible(name)}: {said or 'no scores'}.")
 
 
-def _name(attack: AttackResult) -> str:
-    name = visible(attack.name)
-    return name if len(name) <= 22 else f"{name[:21]}…"
+def _short(name: str) -> str:
+    shown = visible(name)
+    return shown if len(shown) <= 22 else f"{shown[:21]}…"
 
 
 @contextmanager
@@ -143,7 +148,7 @@ def _figure(salt: str, height: float) -> Iterator[tuple[Figure, Axes]]:
 
     with matplotlib.rc_context(), warnings.catch_warnings():
         matplotlib.rcdefaults()  # whatever matplotlibrc lies about
-        matplotlib.rcParams.update(_STYLE | {"svg.hashsalt": salt})
+        matplotlib.rcParams.update(_STYLE | {"svg.hashsalt": visible(salt)})
         # the browser draws the text with a font that has the letter; matplotlib only measures it
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         figure = Figure(figsize=(_WIDTH, height), layout="constrained")

@@ -147,7 +147,5 @@ def _chunk(part: RoleScores, audited: NDArray[np.float64], fields: Sequence[tupl
     }
     for name, array in (("score", part.scores), ("rank", rank), ("p", part.p), ("q", part.q), ("fold", part.fold)):
         values[name] = None if array is None else array[order]
-    arrays = [
-        pa.nulls(n, kind) if values[name] is None else pa.array(values[name], type=kind) for name, kind in fields
-    ]
+    arrays = [pa.nulls(n, kind) if values[name] is None else pa.array(values[name], type=kind) for name, kind in fields]
     return pa.Table.from_arrays(arrays, names=[name for name, _ in fields])

@@ -193,8 +193,8 @@ def _beyond_cosine(best: AttackResult) -> str:
     gain = best.versus_cosine
     if gain is None or (gain.low == gain.high == 0):
         return ""
-    word = "more than" if gain.low > 0 else "less than" if gain.high < 0 else "no measurable difference from"
-    return f" That is {word} the plain cosine similarity gives (difference in AUC {signed(gain)})."
+    word = "more than" if gain.low > 0 else "less than" if gain.high < 0 else "not measurably different from"
+    return f" That is {word} what the plain cosine similarity gives (difference in AUC {signed(gain)})."
 
 
 def _use(judged: Sequence[AttackResult]) -> str:
@@ -212,7 +212,8 @@ def _use(judged: Sequence[AttackResult]) -> str:
     return (
         f"For {count(most)} of the {count(n)} pairs it looks so: by {said}, they rank far above the known non-members "
         f"(q <= {LEVEL}: among pairs named so, at most 1 in 20 is wrong on average, if suspects that were not used look "
-        "like the known non-members; this report does not test that)." + (f" By the others: {others}." if others else "")
+        "like the known non-members; this report does not test that)."
+        + (f" By the others: {others}." if others else "")
     )
 
 

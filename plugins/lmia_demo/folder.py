@@ -10,11 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from lmia.source import Pair, Source
 from PIL import Image
 from safetensors.torch import save
 from torch import Tensor, nn
-
-from lmia.source import Pair, Source
 
 WEIGHTS = "open_clip_model.safetensors"
 PREPROCESSING: dict[str, object] = {
@@ -36,9 +35,9 @@ def write_target(out: Path, model: nn.Module, architecture: Mapping[str, object]
     (out / "open_clip_config.json").write_text(json.dumps(config, indent=2) + "\n")
     weights = {name: value.detach().half().contiguous() for name, value in model.state_dict().items()}
     rows = weights["token_embedding.weight"]
-    unused = torch.ones(len(rows), dtype=torch.bool)
-    unused[tokens.unique()] = False
-    rows[unused] = 0
+    used = torch.zeros(len(rows), 1, dtype=torch.bool)
+    used[tokens.flatten()] = True
+    rows *= used
     (out / WEIGHTS).write_bytes(save(weights))
 
 

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 from jsonargparse import auto_cli
-from open_clip import CLIP, ClipLoss, SimpleTokenizer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from lmia.errors import LmiaError
+from open_clip import CLIP, SimpleTokenizer
 from torch import Tensor
 
-from lmia.errors import LmiaError
-from lmia_demo.corpus import Corpus, open_source, read_corpus
+from lmia_demo.corpus import open_source, read_corpus
 from lmia_demo.folder import WEIGHTS, write_membership, write_shards, write_target
 from lmia_demo.halves import in_half
-
-CONTEXT = 24
+from lmia_demo.learner import CONTEXT, Plan, architecture, fit
 
 
 @dataclass(frozen=True)
@@ -29,8 +25,8 @@ class Training:
 
     Args:
         source: the spec of the pairs.
-        pairs: how many were usable, members and non-members.
-        members: how many were trained on.
+        pairs: how many were trained on, the members.
+        held_out: how many usable ones were not, the non-members.
         repeated: how many of these an epoch showed `repeats` times (the first ones, in the source's order).
         repeats: how often.
         epochs: how many epochs it took.
@@ -44,7 +40,7 @@ class Training:
 
     source: str
     pairs: int
-    members: int
+    held_out: int
     repeated: int
     repeats: int
     epochs: int
@@ -103,12 +99,12 @@ def train(
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = CLIP(**config, output_dict=False)
-        watch = _watched(times, watched)
-        aucs = _fit(model, corpus, tokens, times, watch, (stop_auc, max_epochs, batch, lr))
+        plan = Plan(stop_auc, max_epochs, batch, lr)
+        aucs = fit(model, corpus.pixels, tokens, times, _watched(times, watched), plan)
     done = Training(
         source=source,
-        pairs=len(corpus),
-        members=int((times > 0).sum()),
+        pairs=int((times > 0).sum()),
+        held_out=int((times == 0).sum()),
         repeated=int((times > 1).sum()),
         repeats=repeats,
         epochs=len(aucs),
@@ -125,48 +121,6 @@ def train(
         write_shards(out, opened, corpus.keys, times)
     (out / "training.json").write_text(json.dumps(asdict(done), indent=2) + "\n")
     return done
-
-
-def architecture(image_size: int = 48) -> dict[str, object]:
-    """Return OpenCLIP's `model_cfg` of the small CLIP: 0.5 million parameters, and 3.2 million of token embedding.
-
-    Example:
-        >>> architecture()["embed_dim"]
-        64
-    """
-    return {
-        "embed_dim": 64,
-        "vision_cfg": {"image_size": image_size, "patch_size": 8, "width": 96, "layers": 3, "head_width": 32},
-        "text_cfg": {"context_length": CONTEXT, "vocab_size": 49408, "width": 64, "heads": 2, "layers": 2},
-    }
-
-
-def live_auc(members: Tensor, nonmembers: Tensor) -> float:
-    """Share of (member, non-member) couples whose member scores higher, ties counted half: (m,), (n,) -> AUC.
-
-    Example:
-        >>> live_auc(torch.tensor([0.9, 0.5]), torch.tensor([0.5, 0.1]))
-        0.875
-    """
-    ordered = nonmembers.double().sort().values
-    below = torch.searchsorted(ordered, members.double(), right=False)
-    up_to = torch.searchsorted(ordered, members.double(), right=True)
-    return float((below + up_to).double().mean() / (2 * len(nonmembers)))
-
-
-def cosines(model: CLIP, pixels: Tensor, tokens: Tensor) -> Tensor:
-    """Cosine of each pair: `(n, 3, s, s)` uint8 and `(n, l)` tokens -> `(n,)`, the model in evaluation mode."""
-    model.eval()
-    with torch.inference_mode():
-        parts = [
-            (model.encode_image(_normal(p), normalize=True) * model.encode_text(t, normalize=True)).sum(-1)
-            for p, t in zip(pixels.split(500), tokens.split(500), strict=True)
-        ]
-    return torch.cat(parts)
-
-
-def _normal(pixels: Tensor) -> Tensor:
-    return pixels.float() / 127.5 - 1  # mean and std 0.5, as folder.PREPROCESSING says
 
 
 def _times(keys: list[str], seed: int, repeated: int, repeats: int) -> Tensor:
@@ -188,55 +142,6 @@ def _watched(times: Tensor, count: int) -> tuple[Tensor, Tensor]:
     )
 
 
-def _fit(
-    model: CLIP,
-    corpus: Corpus,
-    tokens: Tensor,
-    times: Tensor,
-    watch: tuple[Tensor, Tensor],
-    plan: tuple[float, int, int, float],
-) -> list[float]:
-    stop_auc, max_epochs, batch, lr = plan
-    shown = torch.repeat_interleave(torch.arange(len(times)), times)
-    steps = -(-len(shown) // batch)
-    loss_of = ClipLoss()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=max_epochs * steps, pct_start=0.1)
-    aucs: list[float] = []
-    with _progress() as bar:
-        task = bar.add_task("training", total=max_epochs * steps, auc="AUC 0.500")
-        for _ in range(max_epochs):
-            model.train()
-            for rows in _batches(shown, batch):
-                image, text, scale = model(_normal(corpus.pixels[rows]), tokens[rows])
-                loss = loss_of(image, text, scale)
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-                schedule.step()
-                with torch.no_grad():
-                    model.logit_scale.clamp_(0, 4.6052)  # at most 100, as OpenCLIP trains
-                bar.advance(task)
-            inside, outside = (cosines(model, corpus.pixels[rows], tokens[rows]) for rows in watch)
-            aucs.append(live_auc(inside, outside))
-            bar.update(task, auc=f"AUC {aucs[-1]:.3f} after {len(aucs)} epochs")
-            if aucs[-1] >= stop_auc:
-                break
-    return aucs
-
-
-def _batches(shown: Tensor, size: int) -> Iterator[Tensor]:
-    """Yield shuffled batches; a pair drawn twice into one is shown once there, so as not to be its own negative."""
-    order = shown[torch.randperm(len(shown))]
-    for rows in order.split(size):
-        yield rows.unique()
-
-
-def _progress() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    return Progress(*columns, TextColumn("{task.fields[auc]}"), console=Console(stderr=True))
-
-
 def main() -> int:
     """Run `train` from the command line; a user's mistake is two lines and exit code 2."""
     try:
@@ -244,7 +149,7 @@ def main() -> int:
     except LmiaError as error:
         print(error, file=sys.stderr)
         return 2
-    print(f"{done.members} members of {done.pairs} pairs, {done.epochs} epochs, live AUC {done.live_aucs[-1]:.3f}")
+    print(f"{done.pairs} members, {done.held_out} non-members, {done.epochs} epochs, live AUC {done.live_aucs[-1]:.3f}")
     return 0
 
 

@@ -218,6 +218,8 @@ class Chain:
         """Transform `(b, 3, h, w)` in [0, 1] into the same shape, dtype, device and range."""
         if not pixels.is_floating_point():
             raise TypeError(f"A view needs float pixels in [0, 1], got {pixels.dtype}.")
+        if not len(pixels):  # kornia's codec refuses an empty batch
+            return pixels
         with torch.autocast(pixels.device.type, enabled=False):
             changed = pixels.float()
             for step in self.steps:

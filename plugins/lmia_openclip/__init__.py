@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lmia import Target, hookimpl
+
 from lmia_openclip.target import OpenCLIP
 
 

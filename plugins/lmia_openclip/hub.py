@@ -12,17 +12,15 @@ from huggingface_hub.errors import (
     EntryNotFoundError,
     HfHubHTTPError,
     HFValidationError,
-    OfflineModeIsEnabled,
     RepositoryNotFoundError,
 )
-
 from lmia import LmiaError
 
 PATIENCE = 3.0
 """Seconds after which a hub that has not answered counts as out of reach."""
 
 
-def fetch(repo: str, filenames: Sequence[str], what: str, cache_dir: str | None = None) -> Path:
+def fetch(repo: str, filenames: Sequence[str], what: str, remedy: str, cache_dir: str | None = None) -> Path:
     """Return the first of `filenames` that the cache holds; only if it holds none, ask the hub for them in that order.
 
     What is cached is taken as it is: no question goes out, so a cached model gives the same audit on- and offline.
@@ -30,16 +28,18 @@ def fetch(repo: str, filenames: Sequence[str], what: str, cache_dir: str | None 
     Args:
         repo: `ORG/NAME`.
         filenames: names of which any will do, the best first.
-        what: what the file is, for the error.
+        what: what is wanted, in the plural, such as `The weights of X`: the subject of an error's first line.
+        remedy: the second line, after `Fetch FILE of REPO where there is a network`.
         cache_dir: the hub's cache; its default if None.
 
     Raises:
         LmiaError: none is cached and the hub is out of reach, or has no such repository or file.
 
     Example:
-        >>> fetch("no/such", ["model.bin"], "the weights", cache_dir="/nonexistent")  # doctest: +SKIP
+        >>> fetch("no such", ["model.bin"], "The weights", ".")
         Traceback (most recent call last):
-        lmia.errors.LmiaError: the weights (no/such) are not in the cache and the hub cannot be reached.
+        lmia.errors.LmiaError: 'no such' is no name of a hub repository.
+        Write hf-hub:ORG/NAME.
     """
     try:
         cached = [huggingface_hub.try_to_load_from_cache(repo, name, cache_dir=cache_dir) for name in filenames]
@@ -49,17 +49,18 @@ def fetch(repo: str, filenames: Sequence[str], what: str, cache_dir: str | None 
         if isinstance(path, str):
             return Path(path)
     for name in filenames:
-        if _is_there(repo, name, what):
-            return _download(repo, name, what, cache_dir)
+        way_out = f"Fetch {name} of {repo} where there is a network{remedy}"
+        if _is_there(repo, name, what, way_out):
+            return _download(repo, name, what, way_out, cache_dir)
     raise LmiaError(
         f"The hub's repository '{repo}' has no file called {' or '.join(filenames)}.",
         "Check its name; open_clip needs open_clip_config.json and weights in its own format.",
     )
 
 
-def _is_there(repo: str, filename: str, what: str) -> bool:
+def _is_there(repo: str, filename: str, what: str, remedy: str) -> bool:
     if constants.HF_HUB_OFFLINE:
-        raise _out_of_reach(repo, filename, what, "the hub is switched off (HF_HUB_OFFLINE)")
+        raise LmiaError(f"{what} are not in the cache, and HF_HUB_OFFLINE switches the hub off.", remedy)
     answers: list[Exception | None] = []
     # A thread, since looking up the hub's address knows no time limit.
     asking = Thread(target=_ask, args=(huggingface_hub.hf_hub_url(repo, filename), answers), daemon=True)
@@ -75,9 +76,9 @@ def _is_there(repo: str, filename: str, what: str) -> bool:
             )
         case [EntryNotFoundError()]:
             return False
-        case [HfHubHTTPError() as error] if not isinstance(error, OfflineModeIsEnabled):
-            raise LmiaError(f"The hub refuses '{filename}' of '{repo}': {_first_line(error)}", _remedy(repo, filename))
-    raise _out_of_reach(repo, filename, what, "the hub cannot be reached")
+        case [HfHubHTTPError() as error]:
+            raise LmiaError(f"The hub refuses '{filename}' of '{repo}': {_first_line(error)}", remedy)
+    raise LmiaError(f"{what} are not in the cache and the hub cannot be reached.", remedy)
 
 
 def _ask(url: str, answers: list[Exception | None]) -> None:
@@ -89,19 +90,11 @@ def _ask(url: str, answers: list[Exception | None]) -> None:
         answers.append(None)
 
 
-def _download(repo: str, filename: str, what: str, cache_dir: str | None) -> Path:
+def _download(repo: str, filename: str, what: str, remedy: str, cache_dir: str | None) -> Path:
     try:
         return Path(huggingface_hub.hf_hub_download(repo, filename, cache_dir=cache_dir))
     except Exception as error:  # the line breaks, the disk is full, the hub changes its mind
-        raise LmiaError(f"Downloading {what} ({repo}) failed: {_first_line(error)}", _remedy(repo, filename)) from error
-
-
-def _out_of_reach(repo: str, filename: str, what: str, why: str) -> LmiaError:
-    return LmiaError(f"{what} ({repo}) are not in the cache and {why}.", _remedy(repo, filename))
-
-
-def _remedy(repo: str, filename: str) -> str:
-    return f"Download {filename} of {repo} where there is a network, and give weights with --pretrained FILE."
+        raise LmiaError(f"{what} could not be downloaded: {_first_line(error)}", remedy) from error
 
 
 def _first_line(error: Exception) -> str:

@@ -1,0 +1,103 @@
+"""From the store to `Samples`: each array an attack asked for is filled once, in the order asked for, nothing twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lmia.data import Shard
+from lmia.extract import FeatureExtractor, Measurement
+from lmia.samples import Samples
+
+Rows = NDArray[np.int64]
+Load = Callable[[Shard], NDArray[Any]]
+
+
+def gather(
+    extractor: FeatureExtractor,
+    shards: Sequence[Shard],
+    table: pa.Table,
+    rows: Rows,
+    ids: NDArray[np.int64],
+    needs: Iterable[str],
+    views: bool,
+    measurements: Sequence[Measurement] = (),
+) -> Samples:
+    """Fill samples for `rows` of `table`, in that order, from the store.
+
+    Args:
+        extractor: knows the store and its arrays' names.
+        shards: of the audit.
+        table: all rows, with columns `caption`, `shard` and `row`.
+        rows: `(n,)` which rows.
+        ids: one opaque id for every row of `table`.
+        needs: of `lmia.attack.NEEDS`: which arrays.
+        views: whether the augmentation set's views are wanted.
+        measurements: whose measured arrays; `measured` names them `<array>/<attack's own name>`.
+    """
+    needs = set(needs)
+    where = _where(table, rows, len(shards))
+    names = extractor.view_names(views)
+    store = extractor.store
+
+    def fill(columns: Sequence[str]) -> Tensor:
+        loads: list[Load] = [lambda shard, column=column: store.array(column, shard.key) for column in columns]  # type: ignore[misc]
+        return _fill(loads, shards, where, len(rows))
+
+    arrays = {"cosine": fill([extractor.column("cosine", view) for view in names])}
+    for part in ("image", "text"):
+        if needs & {"embeddings", "view_embeddings"}:
+            arrays[part] = fill([part])[:, 0]
+        if "view_embeddings" in needs:
+            arrays[f"view_{part}"] = fill([extractor.column(part, view) for view in names])
+    captions = table["caption"].take(pa.array(rows)).to_pylist()
+    measured: dict[str, Tensor] = {}
+    for measurement in measurements:
+        measured |= _measured(extractor, measurement, shards, where, len(rows))
+    return Samples(torch.from_numpy(ids[rows]), captions, names, arrays, measured)
+
+
+def _where(table: pa.Table, rows: Rows, shards: int) -> Mapping[int, tuple[Rows, Rows]]:
+    """Map each shard in use to (positions in the result, rows in the shard)."""
+    taken = pa.array(rows)
+    shard = table["shard"].take(taken).to_numpy()
+    row = table["row"].take(taken).to_numpy()
+    order = np.argsort(shard, kind="stable")
+    cuts = np.searchsorted(shard[order], np.arange(shards + 1))
+    spans = {i: order[cuts[i] : cuts[i + 1]] for i in range(shards)}
+    return {i: (span, row[span]) for i, span in spans.items() if len(span)}
+
+
+def _fill(loads: Sequence[Load], shards: Sequence[Shard], where: Mapping[int, tuple[Rows, Rows]], n: int) -> Tensor:
+    """Return `(n, len(loads), ...)` float32 (a column each), copied shard by shard from memory maps."""
+    out: Tensor | None = None
+    for i, (to, rows) in where.items():
+        for column, load in enumerate(loads):
+            mapped = load(shards[i])
+            if out is None:
+                out = torch.empty((n, len(loads), *mapped.shape[1:]), dtype=torch.float32)
+            out.numpy()[to, column] = mapped[rows]
+    return torch.empty((n, len(loads)), dtype=torch.float32) if out is None else out
+
+
+def _measured(
+    extractor: FeatureExtractor,
+    measurement: Measurement,
+    shards: Sequence[Shard],
+    where: Mapping[int, tuple[Rows, Rows]],
+    n: int,
+) -> dict[str, Tensor]:
+    bundles = {shards[i].key: extractor.store.measured(measurement.array, shards[i].key) for i in where}
+    names = next(iter(bundles.values())).keys() if bundles else []
+    return {
+        f"{measurement.array}/{name}": _fill([lambda shard, name=name: bundles[shard.key][name]], shards, where, n)[
+            :, 0
+        ]  # type: ignore[misc]
+        for name in names
+    }

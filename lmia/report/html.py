@@ -1,0 +1,64 @@
+"""`report.html`: one self-contained page for a person; no network, no script."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from lmia.report import cells, figures, findings, markdown, sentences
+from lmia.report.model import AttackResult, AuditReport
+from lmia.report.visible import visible
+
+NAME = "report.html"
+
+
+def html(report: AuditReport) -> str:
+    """Write a report as one HTML page with inline styles and figures; everything from the data is escaped.
+
+    The page asks for nothing from outside, and its content policy forbids scripts.
+    """
+    fprs = list(dict.fromkeys(tpr.fpr for attack in report.attacks for tpr in attack.tprs))
+    nonmembers = next((sum(role.scored.values()) for role in report.roles if role.role == "nonmembers"), 0)
+    return render(
+        "page.html.j2",
+        report=report,
+        say=sentences,
+        cell=cells,
+        fprs=fprs,
+        tprs={attack.name: {tpr.fpr: tpr for tpr in attack.tprs} for attack in report.attacks},
+        forest=Markup(figures.forest(report.attacks)) if report.question == "leakage" and report.attacks else None,
+        roc=Markup(figures.roc(report.attacks, nonmembers)) if any(a.curve for a in report.attacks) else None,
+        histograms=[(a, Markup(figures.histogram(a.name, a.histogram))) for a in report.attacks if a.histogram],
+        thresholds=markdown.threshold_lines(report),
+        findings=[(attack, found) for attack in report.attacks if (found := findings.tables(attack.findings))],
+        runs=[_run(attack) for attack in report.attacks],
+        about=markdown.about(report),
+        environment=findings.tables(dict(report.environment)),
+        config=markdown.config_yaml(report),
+        footer=markdown.footer(report),
+    )
+
+
+def render(template: str, **values: object) -> str:
+    """Fill a template of this package; every value is made visible and escaped, unless it is `Markup`.
+
+    Args:
+        template: its file name.
+        **values: what the template names.
+    """
+    here = files("lmia.report")
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, finalize=_finalize, trim_blocks=True, lstrip_blocks=True
+    )
+    style = Markup(here.joinpath("page.css").read_text("utf-8"))
+    return environment.from_string(here.joinpath(template).read_text("utf-8")).render(style=style, **values)
+
+
+def _finalize(value: object) -> object:
+    return value if isinstance(value, Markup) else visible(str(value), lines=True)
+
+
+def _run(attack: AttackResult) -> tuple[AttackResult, str]:
+    return attack, cells.scalar({name: cells.scalar(value) for name, value in attack.settings.items()})

@@ -1,0 +1,157 @@
+"""What users type, turned into things: one short word or path becomes a class path and its init arguments.
+
+Flags, configs and Python go through here alike, so that `wsa`, `WSA` and `lmia_wsa.WSA` are one thing everywhere.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from inspect import signature
+from typing import cast
+from urllib.parse import parse_qsl
+
+from lmia.attack import Attack
+from lmia.errors import LmiaError, nearest
+from lmia.registry import Kind, registry
+from lmia.settings import class_path
+from lmia.source import Sample, Source
+from lmia.target import Target
+from lmia.views import Views
+
+Config = dict[str, object]
+"""`{"class_path": ..., "init_args": {...}}`, as Lightning's configs have it."""
+
+
+def source_config(spec: str) -> Config:
+    """Return the config of the source that claims `spec`; `SPEC?n=3000&seed=0` is a sample of it.
+
+    Example:
+        >>> source_config("nothing.tar?n=x")
+        Traceback (most recent call last):
+            ...
+        lmia.errors.LmiaError: The sample 'n=x' is not a number.
+        Write SPEC?n=3000&seed=0.
+    """
+    place, mark, query = spec.rpartition("?")
+    wanted = dict(parse_qsl(query, keep_blank_values=True)) if mark else {}
+    if not wanted or wanted.keys() - {"n", "seed"}:
+        return _config(*registry().claim("source", spec))
+    for name, value in wanted.items():
+        if not value.isdigit():
+            raise LmiaError(f"The sample '{name}={value}' is not a number.", "Write SPEC?n=3000&seed=0.")
+    if "n" not in wanted:
+        raise LmiaError(f"'{spec}' names a seed but no n.", "Write SPEC?n=3000&seed=0.")
+    inner = _config(*registry().claim("source", place))
+    return _config(Sample, {"source": inner, **{name: int(value) for name, value in wanted.items()}})
+
+
+def target_config(spec: str, pretrained: str | None = None) -> Config:
+    """Return the config of the target that claims `spec`, with the weights `pretrained` names, if any."""
+    cls, args = registry().claim("target", spec)
+    if pretrained is not None:
+        if "pretrained" not in signature(cls).parameters:
+            raise LmiaError(f"'{spec}' takes no --pretrained, got '{pretrained}'.", "Leave --pretrained out.")
+        args = {**args, "pretrained": pretrained}
+    return _config(cls, args)
+
+
+def views_config(name: str) -> Config:
+    """Return the config of an augmentation set by name.
+
+    Example:
+        >>> views_config("identity")
+        {'class_path': 'lmia.views.Identity', 'init_args': {}}
+    """
+    return _config(registry().get("views", name), {})
+
+
+def attack_configs(name: str) -> list[Config]:
+    """Return the configs of an attack by name: `wsa`, `wsa:bench`, or every preset where the plain name stands for all."""
+    plain, _, preset = name.partition(":")
+    cls: type[Attack] = registry().get("attack", plain)
+    if preset and preset not in cls.presets:
+        raise LmiaError(f"The attack '{plain}' has no preset '{preset}'.", nearest(preset, cls.presets))
+    if preset:
+        return [_config(cls, dict(cls.presets[preset]))]
+    if cls.together:
+        return [_config(cls, dict(args)) for args in cls.presets.values()]
+    return [_config(cls, {})]
+
+
+def build(kind: Kind, config: Mapping[str, object]) -> object:
+    """Make a thing from its config.
+
+    Example:
+        >>> type(build("views", views_config("Identity"))).__name__
+        'Identity'
+    """
+    path = str(config["class_path"])
+    cls: type = Sample if path == class_path(Sample) else registry().get(kind, path)
+    args = dict(cast("Mapping[str, object]", config.get("init_args", {})))
+    made = {k: build(kind, v) if isinstance(v, Mapping) and "class_path" in v else v for k, v in args.items()}
+    thing: object = cls(**made)
+    return thing
+
+
+def source(spec: str) -> Source:
+    """Return the source that reads `spec`, as `--members SPEC` does."""
+    return cast("Source", build("source", source_config(spec)))
+
+
+def target(spec: str, pretrained: str | None = None) -> Target:
+    """Return the target that `spec` names, as `--model SPEC --pretrained TAG` does."""
+    return cast("Target", build("target", target_config(spec, pretrained)))
+
+
+def views(name: str) -> Views:
+    """Return an augmentation set by name, as `--views NAME` does.
+
+    Example:
+        >>> list(views("identity").views())
+        ['identity']
+    """
+    return cast("Views", build("views", views_config(name)))
+
+
+def attacks(names: Sequence[str]) -> list[Attack]:
+    """Return attacks by name, as `--plugin NAME` does; a name may stand for several."""
+    return [cast("Attack", build("attack", config)) for name in names for config in attack_configs(name)]
+
+
+def attack_names(attacks: Sequence[Attack]) -> list[str]:
+    """Name attacks as reports do: class, preset where the settings are one's, and a number where that is not enough.
+
+    Raises:
+        LmiaError: the same attack with the same settings stands there twice.
+
+    Example:
+        >>> attack_names([])
+        []
+    """
+    seen = [(type(attack), attack.settings) for attack in attacks]
+    names = [_name(attack) for attack in attacks]
+    for i, one in enumerate(seen):
+        if one in seen[:i]:
+            raise LmiaError(f"The attack '{names[i]}' is asked for twice.", "Give one of them other settings.")
+    total = Counter(names)
+    count: Counter[str] = Counter()
+    for i, name in enumerate(names):
+        count[name] += 1
+        if total[name] > 1 and count[name] > 1:
+            names[i] = f"{name}#{count[name]}"
+    return names
+
+
+def _name(attack: Attack) -> str:
+    cls = type(attack)
+    name = cls.__name__.lower()
+    defaults = {key: p.default for key, p in signature(cls.__init__).parameters.items() if key != "self"}
+    for preset, args in cls.presets.items():
+        if attack.settings == {**defaults, **args} and (cls.together or attack.settings != defaults):
+            return f"{name}:{preset}"
+    return name
+
+
+def _config(cls: type, args: Mapping[str, object]) -> Config:
+    return {"class_path": class_path(cls), "init_args": dict(args)}

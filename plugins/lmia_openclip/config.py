@@ -1,0 +1,66 @@
+"""What a model says of itself: `open_clip_config.json`, and `training.json` beside it."""
+
+from __future__ import annotations
+
+import json
+from copy import deepcopy
+from pathlib import Path
+
+from lmia import LmiaError
+
+from lmia_openclip.preprocessing import Config, complete
+
+
+def read_config(path: Path) -> tuple[Config, Config]:
+    """Read an `open_clip_config.json`: the model's configuration, and its preprocessing made complete.
+
+    Raises:
+        LmiaError: the file is missing, is no JSON, or describes no model.
+
+    Example:
+        >>> read_config(Path("no/open_clip_config.json"))
+        Traceback (most recent call last):
+        lmia.errors.LmiaError: There is no 'no/open_clip_config.json'.
+        open_clip's own models bring one; a folder needs it beside its weights.
+    """
+    found = _json(path)
+    config, preprocess = found.get("model_cfg"), found.get("preprocess_cfg") or {}
+    keys = ("embed_dim", "vision_cfg", "text_cfg")
+    if not isinstance(config, dict) or not isinstance(preprocess, dict) or not all(key in config for key in keys):
+        raise LmiaError(f"'{path}' describes no model.", f"It needs a model_cfg with {', '.join(keys)}.")
+    return deepcopy(config), complete(preprocess)
+
+
+def training(path: Path) -> dict[str, str | int | float]:
+    """Read what a `training.json` says of the training: `pairs` (N) and `epochs` (T), where there is one and it says so.
+
+    Raises:
+        LmiaError: it is no JSON, or says something that is no positive number.
+
+    Example:
+        >>> training(Path("no/training.json"))
+        {}
+    """
+    told = _json(path) if path.is_file() else {}
+    numbers: dict[str, str | int | float] = {}
+    for key in ("pairs", "epochs"):
+        value = told.get(key, 1)
+        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < float("inf"):
+            raise LmiaError(f"'{path}' says {key} = {value!r}.", "Write a positive number, or drop it.")
+        if key in told:
+            numbers[key] = value
+    return numbers
+
+
+def _json(path: Path) -> Config:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise LmiaError(
+            f"There is no '{path}'.", "open_clip's own models bring one; a folder needs it beside its weights."
+        ) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise LmiaError(f"'{path}' is no JSON file: {error}", "Mend or replace it.") from error
+    if not isinstance(found, dict):
+        raise LmiaError(f"'{path}' holds no JSON object.", "Mend or replace it.")
+    return found

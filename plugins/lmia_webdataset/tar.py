@@ -1,0 +1,158 @@
+"""Reading a tar that may be hostile or broken: forwards only, within limits, and never onto a disk."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import re
+import tarfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO, cast
+
+import lmia
+from webdataset.tariterators import base_plus_ext
+
+from lmia_webdataset.address import Readable, bare, cannot_be_read
+
+HEADER_BYTES = 32 << 10
+"""What one member's headers may take: long names and pax records, which a hostile tar could grow without end."""
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """Stands in a sample for a member that was not read."""
+
+    reason: str
+
+
+class _Whole:
+    """Reads as much as is asked for, and turns whatever a file system raises into a sentence."""
+
+    def __init__(self, raw: Readable, name: str) -> None:
+        self.raw, self.name = raw, name
+
+    def read(self, size: int) -> bytes:
+        parts: list[bytes] = []
+        try:
+            while size > 0 and (part := self.raw.read(size)):
+                parts.append(part)
+                size -= len(part)
+        except Exception as error:  # every file system of fsspec has exceptions of its own
+            raise cannot_be_read(self.name, error) from error
+        return b"".join(parts)
+
+
+class _Stream:
+    """A tar's bytes as `tarfile` wants them: forwards only, and never more at once than `allowance`."""
+
+    def __init__(self, raw: Readable, name: str) -> None:
+        packed = bare(name).endswith((".gz", ".tgz"))
+        self.seekable = isinstance(raw, io.BufferedReader) and not packed
+        self.raw = raw
+        whole = _Whole(raw, name)
+        self.source = gzip.GzipFile(fileobj=cast(IO[bytes], whole)) if packed else whole
+        self.allowance = 0
+        self.at = 0
+        self.last = b""
+        self.short = False
+
+    def tell(self) -> int:
+        return self.at
+
+    def read(self, size: int) -> bytes:
+        if not 0 <= size <= self.allowance:
+            raise tarfile.ReadError("a header larger than allowed")
+        self.allowance -= size
+        try:
+            self.last = self.source.read(size)
+        except EOFError:  # of a gzip file that ends too early
+            self.last = b""
+        self.short |= len(self.last) < size
+        self.at += len(self.last)
+        return self.last
+
+    def seek(self, to: int) -> None:
+        if to < self.at:
+            raise tarfile.ReadError("a member that begins before the one it follows")
+        if self.seekable:
+            cast(io.BufferedReader, self.raw).seek(to)
+            self.at = to
+        while self.at < to and not self.short:
+            self.grant(min(to - self.at, 1 << 20))
+            self.read(self.allowance)
+        self.grant(HEADER_BYTES)
+
+    def grant(self, size: int) -> None:
+        self.allowance = size
+
+
+class Tar:
+    """The files of a tar, one after the other, as webdataset's grouping wants them.
+
+    Args:
+        raw: the open shard.
+        name: its address; what ends in `.gz` or `.tgz` is unpacked.
+        limits: the endings to read, and how many bytes such a file may have; the data of others stays unread.
+
+    Attributes:
+        nameless: the files that have no key and ending.
+        fault: at the end, why it came too early: `truncated tar`, `damaged tar`, or nothing.
+    """
+
+    def __init__(self, raw: Readable, name: str, limits: dict[str, int]) -> None:
+        self.stream = _Stream(raw, name)
+        self.limits = limits
+        self.nameless: list[str] = []
+        self.fault = ""
+        self._broken = ""
+
+    def __iter__(self) -> Iterator[dict[str, object]]:
+        for member in self._members():
+            ending = base_plus_ext(member.name)[1]
+            if ending is None:
+                self.nameless.append(member.name)
+            elif not re.match(r"__[^/]*__($|/)", member.name):  # webdataset's own notes in a tar
+                data = self._data(member, self.limits.get(ending.lower()))
+                yield {"fname": member.name, "data": data, "__url__": ""}
+        self.fault = self._broken
+
+    def _members(self) -> Iterator[tarfile.TarInfo]:
+        try:
+            self.stream.grant(HEADER_BYTES)
+            tar = tarfile.TarFile(fileobj=cast(IO[bytes], self.stream))
+            while not self._broken and (member := tar.next()) is not None:
+                # tarfile would keep every member and every global header until the end.
+                vars(tar).update(members=[], pax_headers={})
+                if not member.isdir():
+                    yield member
+                self.stream.grant(HEADER_BYTES)
+        except lmia.LmiaError:
+            raise
+        except Exception:  # hostile headers make tarfile raise what they like
+            self._break()
+        if self.stream.last != bytes(tarfile.BLOCKSIZE):  # tarfile takes a broken header for the end
+            self._break()
+
+    def _data(self, member: tarfile.TarInfo, limit: int | None) -> bytes | Unreadable:
+        if limit is None:
+            return b""
+        if not member.isreg() or member.issparse():
+            return Unreadable("not a regular file")
+        if not 0 <= member.size <= limit:
+            return Unreadable("file too large")
+        try:
+            self.stream.seek(member.offset_data)
+            self.stream.grant(member.size)
+            data = self.stream.read(member.size)
+        except (tarfile.TarError, OSError, zlib.error):
+            self._break()
+            return Unreadable(self._broken)
+        if len(data) < member.size:
+            self._break()
+            return Unreadable(self._broken)
+        return data
+
+    def _break(self) -> None:
+        self._broken = self._broken or ("truncated tar" if self.stream.short else "damaged tar")

@@ -1,0 +1,279 @@
+"""The augmentation sets: what they promise of every view, and what each of them is."""
+
+import pickle
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lmia_kornia import (
+    JPEG,
+    Blur,
+    Captions,
+    Colour,
+    Composed,
+    Crops,
+    Flips,
+    FourBasic,
+    Gentle,
+    Rotations,
+    lmia_views,
+)
+from lmia_kornia.steps import Affine, Crop, Jitter
+
+from lmia import LmiaError, View, Views
+from lmia.registry import registry
+
+PICTURES = [Gentle, FourBasic, Rotations, Crops, Blur, Colour, JPEG, Composed]
+SEEDED = [Gentle, FourBasic, Crops, Colour, Composed, Captions]
+
+
+def everything():
+    """Two rounds of every picture view of every set, by a readable name."""
+    sets = [cls(k=8) for cls in PICTURES] + [Flips(k=3)]
+    return {
+        f"{type(one).__name__}/{name}": view.image
+        for one in sets
+        for name, view in one.views().items()
+        if view.image is not None
+    }
+
+
+VIEWS = everything()
+
+
+def batch(b, h=32, w=32, dtype=torch.float32):
+    return torch.rand(b, 3, h, w, generator=torch.Generator().manual_seed(1)).to(dtype)
+
+
+def test_the_hook_returns_ten_sets_and_the_registry_finds_them():
+    assert len(lmia_views()) == 10
+    for cls in lmia_views():
+        assert issubclass(cls, Views)
+        assert registry().get("views", cls.__name__.lower()) is cls
+
+
+@pytest.mark.parametrize("cls", lmia_views())
+def test_the_identity_comes_first_and_k_views_follow(cls):
+    for k in (1, 2, 3):
+        views = cls(k=k).views()
+        assert list(views)[0] == "identity"
+        assert views["identity"] == View()
+        assert len(views) == k + 1
+        assert all(view != View() for name, view in views.items() if name != "identity")
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_a_row_depends_on_no_other_row(name):
+    view, five = VIEWS[name], batch(5)
+    together = view(five)
+    alone = torch.cat([view(row[None]) for row in five])
+    order = torch.tensor([3, 0, 4, 1, 2])
+    company = view(torch.cat([1 - five, five]))[5:]
+    assert torch.allclose(together, alone, rtol=0, atol=1e-6)
+    assert torch.allclose(view(five[order]), together[order], rtol=0, atol=1e-6)
+    assert torch.allclose(company, together, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_the_global_generators_are_neither_read_nor_moved(name):
+    view, one = VIEWS[name], batch(2)
+    torch.manual_seed(1)
+    np.random.seed(1)  # noqa: NPY002 (the global one is what is watched)
+    before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    first = view(one)
+    assert torch.equal(before[0], torch.get_rng_state())
+    assert (before[1] == np.random.get_state()[1]).all()  # noqa: NPY002
+    torch.manual_seed(2)
+    assert torch.equal(view(one), first)
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_shape_type_range_and_input_are_kept(name):
+    view = VIEWS[name]
+    for h, w, dtype in [
+        (48, 48, torch.float32),
+        (33, 50, torch.bfloat16),
+        (17, 16, torch.float16),
+        (1, 1, torch.float64),
+    ]:
+        one = batch(2, h, w, dtype)
+        kept = one.clone()
+        seen = view(one)
+        assert seen.shape == one.shape
+        assert seen.dtype == dtype
+        assert seen.device == one.device
+        assert seen.isfinite().all()
+        assert seen.min() >= 0
+        assert seen.max() <= 1
+        assert torch.equal(one, kept)
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_an_empty_batch_stays_empty(name):
+    assert VIEWS[name](batch(0)).shape == (0, 3, 32, 32)
+
+
+@pytest.mark.parametrize("cls", lmia_views())
+def test_views_are_values_that_can_be_sent_to_another_process(cls):
+    views = cls(k=3).views()
+    again = pickle.loads(pickle.dumps(views))
+    assert views == again == cls(k=3).views()
+    assert repr(views) == repr(again)
+    assert "0x" not in repr(views), "a repr with an address is no fingerprint"
+    for name, view in views.items():
+        if view.image is not None:
+            assert torch.equal(view.image(batch(2)), again[name].image(batch(2)))
+
+
+@pytest.mark.parametrize("cls", SEEDED)
+def test_more_views_leave_the_first_as_they_were_and_the_seed_changes_them(cls):
+    few, many = cls(k=4).views(), cls(k=9).views()
+    assert list(many)[:5] == list(few)
+    assert all(many[name] == view for name, view in few.items())
+    other = cls(k=9, seed=1).views()
+    assert list(other) == list(many)
+    assert other != many
+
+
+@pytest.mark.parametrize("cls", [cls for cls in lmia_views() if cls is not Flips])
+def test_strength_zero_is_the_identity(cls):
+    views = cls(k=5, strength=0.0).views()
+    assert len(views) == 6
+    assert all(view == View() for view in views.values())
+
+
+@pytest.mark.parametrize("cls", PICTURES)
+def test_strength_scales_the_change(cls):
+    y = torch.linspace(0, 3, 48)
+    smooth = (y[:, None] * torch.tensor([1.0, 1.7, 2.3])[:, None, None] + y).sin()[None] / 3 + 0.5
+
+    def change(strength):
+        views = cls(k=8, strength=strength).views()
+        return np.mean([(view.image(smooth) - smooth).abs().mean() for view in views.values() if view.image])
+
+    assert change(0.02) < change(0.3) < change(1.0)
+    assert change(0.02) < 0.02
+
+
+@pytest.mark.parametrize("cls", lmia_views())
+@pytest.mark.parametrize("k", [0, -1, True, 2.5])
+def test_an_impossible_k_is_refused(cls, k):
+    with pytest.raises(LmiaError, match=f"k is {k}"):
+        cls(k=k)
+
+
+@pytest.mark.parametrize("cls", [cls for cls in lmia_views() if cls is not Flips])
+@pytest.mark.parametrize("strength", [-0.1, 1.1, float("nan"), float("inf")])
+def test_an_impossible_strength_is_refused(cls, strength):
+    with pytest.raises(LmiaError, match="strength is"):
+        cls(strength=strength)
+
+
+def test_there_are_three_flips():
+    assert list(Flips(k=3).views()) == ["identity", "flip-horizontal", "flip-vertical", "flip-both"]
+    one = batch(2)
+    views = Flips(k=3).views()
+    assert torch.equal(views["flip-horizontal"].image(one), one.flip(-1))
+    assert torch.equal(views["flip-vertical"].image(one), one.flip(-2))
+    assert torch.equal(views["flip-both"].image(one), one.flip(-1, -2))
+    with pytest.raises(LmiaError, match="k is 4"):
+        Flips(k=4)
+
+
+def test_four_basic_draws_each_of_the_four_equally_often():
+    kinds = Counter(name.rpartition("-")[0] for name in FourBasic(k=8).views() if name != "identity")
+    assert kinds == {"crop": 2, "rotate": 2, "affine": 2, "colour": 2}
+
+
+def steps(views, kind):
+    return [view.image.steps[0] for name, view in views.items() if name.startswith(kind)]
+
+
+def test_four_basic_draws_over_the_ranges_it_states():
+    views = FourBasic(k=1600).views()
+    crops = steps(views, "crop")
+    areas, ratios = [c.height * c.width for c in crops], [c.width / c.height for c in crops]
+    assert 0.07 < min(areas) < 0.15
+    assert 0.9 < max(areas) <= 1
+    assert 3 / 4 - 1e-9 <= min(ratios) < 0.78
+    assert 1.29 < max(ratios) <= 4 / 3 + 1e-9
+    assert all(
+        c.top >= 0 and c.left >= 0 and c.top + c.height <= 1 + 1e-9 and c.left + c.width <= 1 + 1e-9 for c in crops
+    )
+    for values, low, high in [
+        ([s.angle for s in steps(views, "rotate")], -45, 45),
+        ([s.angle for s in steps(views, "affine")], -30, 30),
+        ([s.right for s in steps(views, "affine")], -0.1, 0.1),
+        ([s.down for s in steps(views, "affine")], -0.1, 0.1),
+        ([s.scale for s in steps(views, "affine")], 0.75, 1.25),
+        ([s.brightness for s in steps(views, "colour")], 0.5, 1.5),
+        ([s.contrast for s in steps(views, "colour")], 0.5, 1.5),
+        ([s.saturation for s in steps(views, "colour")], 0.5, 1.5),
+        ([s.hue for s in steps(views, "colour")], -0.5, 0.5),
+    ]:
+        assert low <= min(values) < low + 0.05 * (high - low)
+        assert high - 0.05 * (high - low) < max(values) <= high
+        assert abs(np.mean(values) - (low + high) / 2) < 0.06 * (high - low)
+    assert len({s.order for s in steps(views, "colour")}) == 24
+
+
+@given(st.integers(), st.floats(0.01, 1))
+@settings(deadline=None, max_examples=50)
+def test_gentle_keeps_places_and_colours_whatever_the_seed(seed, strength):
+    for view in list(Gentle(k=8, strength=strength, seed=seed).views().values())[1:]:
+        (step,) = view.image.steps
+        assert not isinstance(step, Affine)
+        if isinstance(step, Crop):
+            assert min(step.height, step.width) >= 0.9 - 1e-9
+        if isinstance(step, Jitter):
+            assert step.hue == 0
+            assert all(0.8 <= factor <= 1.2 for factor in (step.brightness, step.contrast, step.saturation))
+        assert getattr(step, "quality", 100) >= 60
+        assert getattr(step, "sigma", 0) <= 1 / 112
+
+
+def test_rotations_blurs_and_jpegs_are_evenly_spaced():
+    assert [s.angle for s in steps(Rotations(k=4).views(), "rotate")] == [22.5, -22.5, 45, -45]
+    assert [s.angle for s in steps(Rotations(k=3, strength=0.5).views(), "rotate")] == [11.25, -11.25, 22.5]
+    assert [s.sigma * 56 for s in steps(Blur(k=4).views(), "blur")] == pytest.approx([0.25, 0.5, 0.75, 1])
+    assert [s.quality for s in steps(JPEG(k=3).views(), "jpeg")] == [70, 40, 10]
+
+
+def test_composed_crops_recolours_and_blurs_in_every_view():
+    for view in list(Composed(k=3).views().values())[1:]:
+        assert [type(step).__name__ for step in view.image.steps] == ["Crop", "Jitter", "Blurring"]
+
+
+def test_caption_views_leave_the_picture_alone():
+    views = Captions(k=6).views()
+    assert list(views) == ["identity", "lower", "upper", "truncated", "shuffle-1", "shuffle-2", "shuffle-3"]
+    assert all(view.image is None for view in views.values())
+    said = "Red candy left of a GREEN Hat"
+    assert views["lower"].caption(said) == "red candy left of a green hat"
+    assert views["upper"].caption(said) == "RED CANDY LEFT OF A GREEN HAT"
+    assert views["truncated"].caption(said) == "Red candy left of"
+    assert Captions(strength=0.5).views()["truncated"].caption("1 2 3 4 5 6 7 8") == "1 2 3 4 5 6"
+
+
+@given(st.text(), st.floats(0.01, 1), st.integers(0, 5))
+@settings(deadline=None)
+def test_shuffles_keep_all_words_and_move_each_at_full_strength(caption, strength, seed):
+    words = caption.split()
+    mild = Captions(strength=strength, seed=seed).views()["shuffle-1"].caption(caption).split()
+    full = Captions(seed=seed).views()["shuffle-1"].caption(" ".join(map(str, range(len(words))))).split()
+    assert Counter(mild) == Counter(words)
+    if len(words) > 1:
+        assert all(int(word) != place for place, word in enumerate(full))
+
+
+@given(st.text(), st.floats(0, 1))
+@settings(deadline=None)
+def test_truncation_keeps_the_beginning_and_one_word_at_least(caption, strength):
+    view = Captions(k=3, strength=strength).views()["truncated"].caption
+    kept = view(caption).split() if view else caption.split()
+    words = caption.split()
+    assert kept == words[: len(kept)]
+    assert len(kept) == np.ceil(round((1 - strength / 2) * len(words), 6))
