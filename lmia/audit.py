@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from lightning.pytorch import Trainer
 import lmia
 from lmia import evidence, judging, record, roles, scoring, specs
 from lmia.attack import Attack
-from lmia.data import AuditData
+from lmia.data import AuditData, Shard
 from lmia.errors import LmiaError, NothingToLearn
 from lmia.extract import FeatureExtractor, Measurement, extract
 from lmia.gather import gather
@@ -27,7 +28,7 @@ from lmia.report.archive import write_report
 from lmia.report.pairs import write_pairs
 from lmia.report.scores import RoleScores, score_table, write_scores
 from lmia.report.sentences import standard_limits
-from lmia.roles import Rows
+from lmia.roles import Roles, Rows
 from lmia.samples import Known, Samples
 from lmia.showing import shown_pairs
 
@@ -89,7 +90,7 @@ def run_audit(
         *(blind.audit(attack, name, judge) for attack, name in zip(made, setup.names, strict=True)), strict=True
     )
     digest = write_scores(score_table([row for some in rows for row in some]), folder / "scores.parquet")
-    question = "use" if "suspects" in part.parts else "leakage"
+    question: Literal["leakage", "use"] = "use" if "suspects" in part.parts else "leakage"
     report = AuditReport(
         question=question,
         demo=demo,
@@ -191,7 +192,7 @@ class Setup:
             at_most = min(sum(map(source.count, source.shards())), getattr(source, "n", sys.maxsize))
             evidence.check_fprs(self.fprs, round(at_most * share), asked=True)
 
-    def extract(self, trainer: Trainer) -> tuple[dict[str, list[roles.Shard]], dict[str, object], list[Measurement]]:
+    def extract(self, trainer: Trainer) -> tuple[dict[str, list[Shard]], dict[str, object], list[Measurement]]:
         """Extract what the attacks need; measurements against anchors take a second pass, when their features exist."""
         plan = roles.plan(self.data)
         shards = [shard for role in plan.values() for shard in role]
@@ -226,7 +227,7 @@ class Blind:
     """
 
     setup: Setup
-    roles: roles.Roles
+    roles: Roles
     judged: Samples
     at: Mapping[str, Rows]
     fit: Samples
@@ -234,7 +235,7 @@ class Blind:
     measured: Mapping[int, str]
 
     @staticmethod
-    def make(setup: Setup, part: roles.Roles, measurements: Sequence[Measurement]) -> Blind:
+    def make(setup: Setup, part: Roles, measurements: Sequence[Measurement]) -> Blind:
         """Gather the samples of every part from the store, each array once."""
         random = np.random.default_rng(setup.seed)
         ids = random.permutation(len(part.rows)).astype(np.int64)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
 import torch
-from lightning.fabric.plugins.environments import LightningEnvironment
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.utilities.warnings import PossibleUserWarning
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
@@ -106,17 +106,17 @@ def fit_classifier(
     held_out = max(1, int(validation * len(features))) if validation else 0
     training = _Batches(features, labels, order[held_out:], _STEPS * batch, generator)
     held = _Batches(features, labels, order[:held_out], _VALIDATION_BATCH) if held_out else None
-    callbacks: list[Callback] = [EarlyStopping(_VALIDATION, patience=patience)] if held_out else []
-    if keep == "best":
-        callbacks.append(_BestWeights())
+    best = _BestWeights()
+    callbacks = [EarlyStopping(_VALIDATION, patience=patience), best] if held_out else []
     # A caller may stand in inference mode, where nothing can be trained.
     with _silence(), one_thread(), torch.inference_mode(False), torch.enable_grad():
         module = _Classifier(build_network(network, features.shape[1], seed=seed), batch, lr, weight_decay)
         _trainer(epochs, callbacks, accelerator).fit(module, training, held)
-    trained = module.network.cpu()
-    if not all(bool(weight.isfinite().all()) for weight in trained.parameters()):
-        raise LmiaError(f"Training diverged at lr {lr:g}: weights are no longer finite.", "Use a smaller lr.")
-    return trained.eval().requires_grad_(False)
+    if (held and not best.weights) or not all(bool(w.isfinite().all()) for w in module.parameters()):
+        raise LmiaError(f"Training diverged at lr {lr:g}: loss or weights are not finite.", "Use a smaller lr.")
+    if keep == "best":
+        module.load_state_dict(best.weights)
+    return module.network.cpu().eval().requires_grad_(False)
 
 
 @contextmanager
@@ -194,7 +194,7 @@ class _Classifier(LightningModule):
 
 
 class _BestWeights(Callback):
-    """Keep the weights of the epoch with the smallest validation loss, in memory; give them back at the end."""
+    """Remember the weights of the epoch with the smallest validation loss, in memory."""
 
     def __init__(self) -> None:
         self.loss = math.inf
@@ -206,18 +206,14 @@ class _BestWeights(Callback):
             self.loss = loss
             self.weights = {name: value.clone() for name, value in pl_module.state_dict().items()}
 
-    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self.weights:  # none where the first epoch diverged already
-            pl_module.load_state_dict(self.weights)
 
-
-def _trainer(epochs: int, callbacks: list[Callback], accelerator: str) -> Trainer:
+def _trainer(epochs: int, callbacks: Sequence[Callback], accelerator: str) -> Trainer:
     return Trainer(
         accelerator=accelerator,
         devices=1,
         plugins=[LightningEnvironment()],  # one process, whatever cluster the audit itself was started on
         max_epochs=epochs,
-        callbacks=callbacks,
+        callbacks=list(callbacks),
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,

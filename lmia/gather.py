@@ -46,9 +46,11 @@ def gather(
     names = extractor.view_names(views)
     store = extractor.store
 
+    def load(column: str) -> Load:
+        return lambda shard: store.array(column, shard.key)
+
     def fill(columns: Sequence[str]) -> Tensor:
-        loads: list[Load] = [lambda shard, column=column: store.array(column, shard.key) for column in columns]  # type: ignore[misc]
-        return _fill(loads, shards, where, len(rows))
+        return _fill([load(column) for column in columns], shards, where, len(rows))
 
     arrays = {"cosine": fill([extractor.column("cosine", view) for view in names])}
     for part in ("image", "text"):
@@ -95,9 +97,8 @@ def _measured(
 ) -> dict[str, Tensor]:
     bundles = {shards[i].key: extractor.store.measured(measurement.array, shards[i].key) for i in where}
     names = next(iter(bundles.values())).keys() if bundles else []
-    return {
-        f"{measurement.array}/{name}": _fill([lambda shard, name=name: bundles[shard.key][name]], shards, where, n)[
-            :, 0
-        ]  # type: ignore[misc]
-        for name in names
-    }
+
+    def load(name: str) -> Load:
+        return lambda shard: bundles[shard.key][name]
+
+    return {f"{measurement.array}/{name}": _fill([load(name)], shards, where, n)[:, 0] for name in names}

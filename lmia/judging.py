@@ -71,17 +71,19 @@ class Judge:
         plain = torch.cat([self.plain[side] for side in sides])
         labels = torch.cat([torch.full((len(scored.parts[side]),), side == "members") for side in sides])
         groups = self._groups(sides)
-        at = {"confidence": self.confidence}
+        at = self.confidence
         return replace(
             result,
-            auc=evidence.auroc(scores, labels, groups, **at),
-            versus_cosine=evidence.auroc_difference(scores, plain, labels, groups, **at),
+            auc=evidence.auroc(scores, labels, groups, confidence=at),
+            versus_cosine=evidence.auroc_difference(scores, plain, labels, groups, confidence=at),
             tprs=[
-                evidence.tpr_at_fpr(scores, labels, fpr, groups, seed=self.seed, asked=self.asked, **at)
+                evidence.tpr_at_fpr(scores, labels, fpr, groups, seed=self.seed, asked=self.asked, confidence=at)
                 for fpr in self.fprs
             ],
-            balanced_accuracy_best=evidence.balanced_accuracy_best(scores, labels, **at),
-            thresholds=[evidence.deploy(scores, labels, scored.calibration[0], fpr, **at) for fpr in self.fprs],
+            balanced_accuracy_best=evidence.balanced_accuracy_best(scores, labels, confidence=at),
+            thresholds=[
+                evidence.deploy(scores, labels, scored.calibration[0], fpr, confidence=at) for fpr in self.fprs
+            ],
             curve=evidence.thin_curve(*evidence.roc(scores, labels)),
         )
 

@@ -47,7 +47,7 @@ def balanced_accuracy(tpr: Estimate, fpr: Estimate) -> Estimate:
 
     Example:
         >>> print(balanced_accuracy(rate(8, 10), rate(3, 10)))
-        0.750 [0.530, 0.883]
+        0.750 [0.499, 0.896]
     """
     low, high = mover(tpr.value, (tpr.low, tpr.high), fpr.value, (fpr.low, fpr.high))
     method = f"MOVER of {tpr.method}"

@@ -12,7 +12,7 @@ from torchmetrics.functional.classification import binary_auroc
 from lmia.evidence.bounds import Interval, mover, newcombe, separated, tail
 from lmia.evidence.estimate import Estimate
 from lmia.evidence.placements import Placements, covariance, place
-from lmia.evidence.ranks import as_ranks
+from lmia.evidence.ranks import dense_ranks
 
 FEW = 100
 """Independent groups on a side below which DeLong's interval covers too little (78 % at AUC .99 for 60)."""
@@ -44,10 +44,11 @@ def auroc(scores: Tensor, labels: Tensor, groups: Tensor | None = None, confiden
     Example:
         >>> scores, labels = torch.arange(400.0), torch.arange(400) % 4 > 1
         >>> print(auroc(scores, labels), auroc(scores, labels).method)
-        0.505 [0.449, 0.561] DeLong, logit scale
+        0.505 [0.448, 0.561] DeLong, logit scale
     """
-    placed = place(scores, labels, groups)
-    _agree(placed.area, scores, labels)
+    ranks = dense_ranks(scores)
+    placed = place(ranks, labels, groups)
+    _agree(placed.area, ranks, labels)
     (low, high), method = _interval(placed, confidence)
     return Estimate(placed.area, low, high, confidence, method + _clustered(groups), placed.m + placed.n)
 
@@ -80,19 +81,22 @@ def auroc_difference(
         >>> print(auroc_difference(3 * scores, scores, labels))
         0.000 [0.000, 0.000]
     """
-    first, second = place(a, labels, groups), place(b, labels, groups)
-    _agree(first.area, a, labels)
-    _agree(second.area, b, labels)
-    if torch.equal(as_ranks(a), as_ranks(b)):
+    of_a, of_b = dense_ranks(a), dense_ranks(b)
+    first, second = place(of_a, labels, groups), place(of_b, labels, groups)
+    _agree(first.area, of_a, labels)
+    _agree(second.area, of_b, labels)
+    if torch.equal(of_a, of_b):
         return Estimate(0.0, 0.0, 0.0, confidence, "the same order", len(a))
     (low, high), method = _difference(first, second, confidence)
     value = first.area - second.area
     return Estimate(value, max(low, -1.0), min(high, 1.0), confidence, method + _clustered(groups), len(a))
 
 
-def _agree(area: float, scores: Tensor, labels: Tensor) -> None:
+def _agree(area: float, ranks: Tensor, labels: Tensor) -> None:
     """Hold our exact count against torchmetrics, which works in float32; its functional form never syncs processes."""
-    measured = float(binary_auroc(as_ranks(scores), labels.detach().to("cpu").long()))
+    measured = float(
+        binary_auroc(ranks.double() / max(1, int(ranks.max())), labels.detach().to("cpu").long(), validate_args=False)
+    )
     if not abs(measured - area) < 1e-6:
         raise ArithmeticError(f"AUROC is {area} by counting and {measured} by torchmetrics")
 

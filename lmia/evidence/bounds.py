@@ -77,7 +77,7 @@ def newcombe(area: float, m: int, n: int, confidence: float) -> Interval:
     Example:
         >>> low, high = newcombe(0.9, 20, 20, 0.95)
         >>> print(round(low, 3), round(high, 3))
-        0.761 0.962
+        0.747 0.962
     """
     z = -float(ndtri(tail(confidence)))
     others = (m + n) / 2 - 1

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lmia.evidence.ranks import as_finite
 from lmia.evidence.sides import as_groups, as_truth
 
 
@@ -41,11 +40,11 @@ class Placements:
         return max(1, min(self.member_groups, self.nonmember_groups, len(self.members) // 2))
 
 
-def place(scores: Tensor, labels: Tensor, groups: Tensor | None = None) -> Placements:
-    """Place every score among the other side's, in O(n log n).
+def place(ranks: Tensor, labels: Tensor, groups: Tensor | None = None) -> Placements:
+    """Place every score among the other side's, in O(n).
 
     Args:
-        scores: (n,), any real dtype.
+        ranks: (n,) int64, `dense_ranks` of the scores.
         labels: (n,) bool or 0 and 1; 1 is a member.
         groups: (n,) int64, equal for duplicates; None where samples are independent.
 
@@ -53,20 +52,19 @@ def place(scores: Tensor, labels: Tensor, groups: Tensor | None = None) -> Place
         the placements, summed by group.
 
     Raises:
-        ValueError: a score is NaN or infinite, or the shapes do not match.
+        ValueError: the shapes do not match.
         LmiaError: not both members and nonmembers are there.
 
     Example:
-        >>> place(torch.tensor([0.9, 0.2, 0.2, 0.1]), torch.tensor([1, 1, 0, 0])).area
+        >>> place(torch.tensor([2, 1, 1, 0]), torch.tensor([1, 1, 0, 0])).area
         0.875
     """
-    values = as_finite(scores)
-    truth = as_truth(labels, len(values))
-    where = as_groups(groups, len(values))
-    count = int(where.max()) + 1
-    members, nonmembers = values[truth], values[~truth]
-    above = _share_below(members, nonmembers)
-    below = 1 - _share_below(nonmembers, members)
+    truth = as_truth(labels, len(ranks))
+    where = as_groups(groups, len(ranks))
+    count, values = int(where.max()) + 1, int(ranks.max()) + 1
+    members, nonmembers = ranks[truth], ranks[~truth]
+    above = _share_below(nonmembers, values)[members]
+    below = 1 - _share_below(members, values)[nonmembers]
     area = float(above.mean())
     return Placements(
         area=area,
@@ -93,7 +91,7 @@ def covariance(a: Placements, b: Placements) -> Tensor:
         side has one group only, about whose variance nothing is known.
 
     Example:
-        >>> placed = place(torch.tensor([0.9, 0.2, 0.2, 0.1]), torch.tensor([1, 1, 0, 0]))
+        >>> placed = place(torch.tensor([2, 1, 1, 0]), torch.tensor([1, 1, 0, 0]))
         >>> covariance(placed, placed)
         tensor([0.0156, 0.0156, 0.0000], dtype=torch.float64)
     """
@@ -105,10 +103,10 @@ def covariance(a: Placements, b: Placements) -> Tensor:
     return torch.stack([of_members, of_nonmembers, _unbiased(len(a.members)) * of_both])
 
 
-def _share_below(values: Tensor, others: Tensor) -> Tensor:
-    ordered = others.sort().values
-    twice = torch.searchsorted(ordered, values) + torch.searchsorted(ordered, values, right=True)
-    return twice.double() / (2 * len(others))
+def _share_below(ranks: Tensor, values: int) -> Tensor:
+    """Look up for each of the distinct values what share of these ranks lies below it, ties by half."""
+    at = torch.bincount(ranks, minlength=values)
+    return (2 * at.cumsum(0) - at).double() / (2 * len(ranks))
 
 
 def _distinct(groups: Tensor, count: int) -> int:

@@ -31,6 +31,30 @@ def as_finite(scores: Tensor) -> Tensor:
     return wide
 
 
+def dense_ranks(scores: Tensor) -> Tensor:
+    """Number the distinct values of scores from 0 upwards: order and ties are kept, all else is dropped.
+
+    Args:
+        scores: (n,), any real dtype.
+
+    Returns:
+        (n,) int64 from 0 to the number of distinct values - 1.
+
+    Raises:
+        ValueError: a score is NaN or infinite.
+
+    Example:
+        >>> dense_ranks(torch.tensor([-7.0, 40.0, 40.0, 3.0]))
+        tensor([0, 2, 2, 1])
+    """
+    ordered, order = as_finite(scores).sort()
+    steps = torch.zeros_like(order)
+    steps[1:] = ordered[1:] != ordered[:-1]
+    ranks = torch.empty_like(order)
+    ranks[order] = steps.cumsum(0)
+    return ranks
+
+
 def as_ranks(scores: Tensor) -> Tensor:
     """Map scores into [0, 1], keeping their order and their ties: the i-th of k distinct values becomes i/(k - 1).
 
@@ -51,12 +75,5 @@ def as_ranks(scores: Tensor) -> Tensor:
         >>> as_ranks(torch.tensor([-7.0, 40.0, 40.0, 3.0]))
         tensor([0.0000, 1.0000, 1.0000, 0.5000], dtype=torch.float64)
     """
-    ordered, order = as_finite(scores).sort()
-    if len(ordered) == 0:
-        return ordered
-    steps = torch.zeros_like(order)
-    steps[1:] = (ordered[1:] != ordered[:-1]).long()
-    dense = steps.cumsum(0)
-    ranks = torch.empty_like(ordered)
-    ranks[order] = dense.double() / max(int(dense[-1]), 1)
-    return ranks
+    dense = dense_ranks(scores)
+    return dense.double() / max(1, int(dense.max())) if len(dense) else dense.double()

@@ -17,23 +17,21 @@ _CELLS = 4_000_000
 def resample(
     members: Floats,
     nonmembers: Floats,
-    member_groups: Ints,
-    nonmember_groups: Ints,
+    groups: tuple[Ints, Ints] | None,
     fpr: float,
     bootstraps: int,
     seed: int,
 ) -> Floats:
     """Bootstrap the TPR at an FPR, members and nonmembers resampled each by themselves, by group.
 
-    Where every group holds one sample, each resample costs two draws: the (k + 1)-th largest of n resampled nonmembers
+    Where samples are independent, each resample costs two draws: the (k + 1)-th largest of n resampled nonmembers
     is the one of rank floor(n U), U the (k + 1)-th smallest of n uniforms, a Beta(k + 1, n - k); and the members above
     it are binomial. Otherwise groups are drawn, one by one where they reach near the threshold and by kind elsewhere.
 
     Args:
         members: (m,) scores, finite.
         nonmembers: (n,) scores, finite.
-        member_groups: (m,) equal for duplicates.
-        nonmember_groups: (n,) likewise.
+        groups: of the members (m,) and of the nonmembers (n,), equal for duplicates; None where all are independent.
         fpr: false positive rate, strictly between 0 and 1.
         bootstraps: how many resamples.
         seed: of all draws.
@@ -43,19 +41,15 @@ def resample(
 
     Example:
         >>> scores = np.arange(1000.0)
-        >>> tprs = resample(scores + 500, scores, np.arange(1000), np.arange(1000), 0.1, 200, seed=0)
+        >>> tprs = resample(scores + 500, scores, None, 0.1, 200, seed=0)
         >>> print(round(float(tprs.mean()), 1))
         0.6
     """
     rng = np.random.default_rng(seed)
-    if _singles(member_groups) and _singles(nonmember_groups):
+    if groups is None:
         return _resample_singles(rng, np.sort(members), np.sort(nonmembers)[::-1], fpr, bootstraps)
-    thresholds = _thresholds(rng, nonmembers, nonmember_groups, fpr, bootstraps)
-    return _shares_above(rng, members, member_groups, thresholds)
-
-
-def _singles(groups: Ints) -> bool:
-    return len(np.unique(groups)) == len(groups)
+    thresholds = _thresholds(rng, nonmembers, groups[1], fpr, bootstraps)
+    return _shares_above(rng, members, groups[0], thresholds)
 
 
 def _resample_singles(

@@ -14,7 +14,7 @@ from torchmetrics.utilities import dim_zero_cat
 from lmia.errors import LmiaError
 from lmia.evidence.bounds import clopper_pearson, tail
 from lmia.evidence.estimate import Estimate
-from lmia.evidence.resampling import resample
+from lmia.evidence.resampling import Ints, resample
 from lmia.evidence.results import TPR
 from lmia.evidence.sides import as_groups, as_truth, sides
 
@@ -142,10 +142,9 @@ def tpr_at_fpr(
         return TPR(fpr, None, None, f"not estimable: needs {_needed(fpr)} nonmembers, has {n}")
     threshold = _threshold(nonmembers, fpr)
     hits, false = int((members > threshold).sum()), int((nonmembers > threshold).sum())
-    truth, where = as_truth(labels, len(scores)), as_groups(groups, len(scores))
-    owners = where[truth].numpy(), where[~truth].numpy()
-    resampled = resample(members.numpy(), nonmembers.numpy(), owners[0], owners[1], fpr, bootstraps, seed)
-    value, effective = hits / len(members), len(np.unique(owners[0]))
+    owners = None if groups is None else _owners(groups, labels)
+    resampled = resample(members.numpy(), nonmembers.numpy(), owners, fpr, bootstraps, seed)
+    value, effective = hits / len(members), len(members) if owners is None else len(np.unique(owners[0]))
     low, high = clopper_pearson(value * effective, effective, confidence)
     ends = np.quantile(resampled, [tail(confidence), 1 - tail(confidence)])
     method = "joint stratified bootstrap" + (", by duplicate group" if groups is not None else "")
@@ -199,6 +198,11 @@ def check_fpr(fpr: float) -> None:
     """
     if not 0 < fpr < 1:
         raise LmiaError(f"{fpr:g} is not a false positive rate.", "Give one strictly between 0 and 1, such as 0.01.")
+
+
+def _owners(groups: Tensor, labels: Tensor) -> tuple[Ints, Ints]:
+    where, truth = as_groups(groups, len(labels)), as_truth(labels, len(labels))
+    return where[truth].numpy(), where[~truth].numpy()
 
 
 def _short(n: int, fpr: float) -> bool:

@@ -8,7 +8,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import cycle
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lmia.report.cells import count, interval, rate
 from lmia.report.model import AttackResult, Histogram
@@ -28,7 +28,7 @@ _GROUPS = {  # colour and line, so that neither colour nor print has to carry th
     "calibration": ("#555555", ":"),
 }
 _NAMES = {"nonmembers": "non-members", "calibration": "known non-members"}
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text: it can be read aloud, searched and copied
     "text.parse_math": False,  # a `$` in a name is a `$`
     "axes.spines.top": False,
@@ -53,8 +53,8 @@ def forest(attacks: Sequence[AttackResult]) -> str:
         for row, attack in enumerate(attacks):
             if attack.auc is None:
                 text = "no AUC" if attack.status == "ran" else attack.status
-                place = {"xytext": (8, 0), "textcoords": "offset points", "va": "center"}
-                axes.annotate(text, (0.5, row), **place, color="#777777", style="italic", size=11)
+                style: dict[str, Any] = {"va": "center", "color": "#777777", "style": "italic", "size": 11}
+                axes.annotate(text, (0.5, row), xytext=(8, 0), textcoords="offset points", **style)
                 continue
             axes.plot([attack.auc.low, attack.auc.high], [row, row], color=_COLOURS[0], lw=2.2, solid_capstyle="butt")
             axes.plot(attack.auc.value, row, "o", color=_COLOURS[0], ms=7)
@@ -85,7 +85,7 @@ def roc(attacks: Sequence[AttackResult], nonmembers: int) -> str:
     lines = cycle([(colour, line) for line in ("-", "--", ":") for colour in _COLOURS])
     with _figure("roc", 4.8) as (figure, axes):
         axes.plot([lowest, 1], [lowest, 1], color="#999999", lw=1, ls="--")
-        axes.text(lowest * 2.2, lowest * 1.25, "guessing", color="#777777", size=10)
+        axes.text(1.4 * lowest**0.5, 0.8 * lowest**0.5, "guessing", color="#777777", size=10)
         for attack, (colour, line) in zip(drawn, lines, strict=False):
             if attack.curve is None:
                 continue

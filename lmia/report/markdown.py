@@ -18,11 +18,11 @@ _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
 def markdown(report: AuditReport) -> str:
-    """Write a report as Markdown: the question, the answer, every attack, every count, the exact configuration.
+    r"""Write a report as Markdown: the question, the answer, every attack, every count, the exact configuration.
 
     Example:
         >>> escape("a|b <script>")
-        'a\\\\|b &lt;script&gt;'
+        'a\\|b &lt;script&gt;'
     """
     parts = [
         f"# {escape(sentences.question(report))}",
@@ -44,11 +44,11 @@ def markdown(report: AuditReport) -> str:
 
 
 def escape(text: str) -> str:
-    """Write text from the data so that Markdown shows it as it is, on one line, and HTML in it stays text.
+    r"""Write text from the data so that Markdown shows it as it is, on one line, and HTML in it stays text.
 
     Example:
         >>> escape("*bold* [x](http://y)")
-        '\\\\*bold\\\\* \\\\[x\\\\](http:\\\\//y)'
+        '\\*bold\\* \\[x\\](http:\\//y)'
     """
     shown = "".join(_ENTITIES.get(char, char) for char in _MARKUP.sub(r"\\\1", visible(text)))
     return shown.replace("://", ":\\//")

@@ -78,7 +78,7 @@ def train(
         stop_auc: stop after the first epoch whose live AUC (members against non-members, by cosine) reaches this.
         max_epochs: stop here at the latest; the learning rate falls to zero towards it.
         batch: pairs per step.
-        lr: the highest learning rate (AdamW, one cycle).
+        lr: the highest learning rate (AdamW, warm-up and cosine).
         image_size: side of the model's input in pixels, a multiple of 8.
         near_copies: leave out a picture within so many bits (of 64, perceptual hash) of an earlier one.
         watched: how many members and how many non-members the live AUC is taken from.

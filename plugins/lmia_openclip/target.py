@@ -23,6 +23,7 @@ from lmia_openclip.recipe import Activation, Recipe, write
 from lmia_openclip.spec import claim
 
 _DTYPES: dict[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+Step = Callable[[Image.Image], Image.Image]
 _PROBE = ("", "A photo of two cats.", "Ünïcode, 123 & <start_of_text>")  # tells tokenizers apart
 
 
@@ -74,9 +75,9 @@ class OpenCLIP(Target):
             weights.load(self.model, self._recipe.checkpoint, exact=not self._recipe.released)
         self._scale, self._bias = _head(self.model)
         self.model.to(_DTYPES[precision])
-        self._preprocess, normalize = _steps(self._recipe, self.model.visual.image_size)
-        self.register_buffer("mean", torch.tensor(normalize.mean).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(normalize.std).view(3, 1, 1), persistent=False)
+        self._preprocess, mean, std = _steps(self._recipe, self.model.visual.image_size)
+        self.register_buffer("mean", mean, persistent=False)
+        self.register_buffer("std", std, persistent=False)
         self.eval()
 
     @classmethod
@@ -190,15 +191,18 @@ def _head(model: open_clip.CLIP) -> tuple[float, float | None]:
     return model.logit_scale.exp().item(), None if bias is None else bias.item()
 
 
-def _steps(recipe: Recipe, size: int | tuple[int, int]) -> tuple[list[Callable[[Image.Image], Image.Image]], Normalize]:
-    """Take open_clip's own evaluation transform apart: what happens to the picture, and the normalisation."""
+def _steps(recipe: Recipe, size: int | tuple[int, int]) -> tuple[list[Step], Tensor, Tensor]:
+    """Take open_clip's own evaluation transform apart: what happens to the picture, mean `(3, 1, 1)` and std."""
     try:
         steps = image_transform_v2(PreprocessCfg(size=size, **recipe.preprocess), is_train=False).transforms
-    except (AssertionError, TypeError, ValueError) as error:
+        normalize = next(step for step in steps if isinstance(step, Normalize))
+        mean, std = (torch.tensor(values).view(3, 1, 1).float() for values in (normalize.mean, normalize.std))
+        if not (mean.isfinite().all() and std.isfinite().all() and (std > 0).all()):
+            raise ValueError("mean or std is no number")
+    except (AssertionError, RuntimeError, TypeError, ValueError) as error:
         how = describe(recipe.preprocess)
         raise LmiaError(f"The preprocessing of {recipe.name} is not open_clip's: {how}.", "Mend it.") from error
-    picture = [step for step in steps if not isinstance(step, Normalize | ToTensor)]
-    return picture, next(step for step in steps if isinstance(step, Normalize))
+    return [step for step in steps if not isinstance(step, Normalize | ToTensor)], mean, std
 
 
 def _height_width(size: int | Sequence[int]) -> str:

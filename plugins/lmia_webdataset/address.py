@@ -32,8 +32,8 @@ def clean(text: object) -> str:
     r"""Return the text with what UTF-8 cannot hold spelt out.
 
     Example:
-        >>> clean("a\\udcff")
-        'a\\\\udcff'
+        >>> clean("a\udcff")
+        'a\\udcff'
     """
     return str(text).encode("utf-8", "backslashreplace").decode("utf-8")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 from lmia.evidence.estimate import Estimate
 from lmia.report.model import (
@@ -28,7 +29,7 @@ def estimate(value, half, method="DeLong, logit scale", n=800):
 
 
 def bell(centre, edges):
-    weights = [math.exp(-(((a + b) / 2 - centre) ** 2) / 0.02) for a, b in zip(edges, edges[1:], strict=False)]
+    weights = [math.exp(-(((a + b) / 2 - centre) ** 2) / 0.02) for a, b in pairwise(edges)]
     return tuple(round(400 * weight / sum(weights)) for weight in weights)
 
 

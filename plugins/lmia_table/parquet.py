@@ -1,0 +1,86 @@
+"""Parquet by row groups; a group is streamed, not held."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import cast
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lmia_table.rows import Part, Row, damaged
+
+
+class Parquet:
+    """A parquet table.
+
+    Args:
+        path: where it is.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def columns(self) -> list[str]:
+        """Name the columns."""
+        with self._file() as file:
+            return list(file.schema_arrow.names)
+
+    def parts(self, column: str | None, note: Callable[[int, object], None]) -> list[Part]:
+        """List the row groups that hold rows."""
+        parts: list[Part] = []
+        first = 0
+        with self._file() as file:
+            for group in range(file.metadata.num_row_groups):
+                rows = file.metadata.row_group(group).num_rows
+                parts += [Part(group, first, rows)] if rows else []
+                first += rows
+        for part in parts if column is not None else []:
+            for number, row in enumerate(self.rows(part, [str(column)]), part.first):
+                if not isinstance(row, str):
+                    note(number, row[str(column)])
+        return parts
+
+    def rows(self, part: Part, columns: Sequence[str]) -> Iterator[Row]:
+        """Yield a row group's rows with the columns asked for; rows behind broken pages are unreadable, not lost."""
+        done = 0
+        try:
+            with self._file() as file:
+                batches = file.iter_batches(64, row_groups=[part.place], columns=list(columns), use_threads=False)
+                for batch in batches:
+                    for i in range(min(batch.num_rows, part.rows - done)):
+                        done += 1
+                        yield {str(name): _cell(batch.column(name), i) for name in batch.schema.names}
+        except (pa.ArrowException, OSError):
+            pass
+        for _ in range(part.rows - done):
+            yield "unreadable row"
+
+    def witness(self, part: Part, columns: Sequence[str], image: str) -> Iterator[Row]:
+        """Yield the file's size, time and place, then the paths of images: bytes in the table are not read."""
+        facts = self.path.stat()
+        yield f"{self.path.resolve()} {facts.st_size} {facts.st_mtime_ns}"
+        with self._file() as file:
+            kind = file.schema_arrow.field(image).type
+        if pa.types.is_struct(kind) and kind.get_field_index("path") >= 0:
+            yield from self.rows(part, [f"{image}.path"])
+        elif pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind):
+            yield from self.rows(part, [image])
+
+    @contextmanager
+    def _file(self) -> Iterator[pq.ParquetFile]:
+        try:
+            file = pq.ParquetFile(self.path, buffer_size=1 << 20)
+        except (pa.ArrowException, OSError) as error:
+            raise damaged(self.path, error) from error
+        with file:
+            yield file
+
+
+def _cell(column: pa.Array, i: int) -> object:
+    try:
+        return cast(object, column[i].as_py())
+    except UnicodeDecodeError:
+        return "\udcff"  # as surrogateescape would have it: text that is not UTF-8
