@@ -26,17 +26,15 @@ class Trial:
 
     Args:
         temperature: the factor on cosines.
-        surprise: mean -log p of the pool's pairs, p their rank among the known non-members; about 1 if alike.
+        auc: AUROC of pool against known non-members, ties half: how far the pool stands out, not the attack's result.
         behind: how far that lies below the best temperature's.
-        error: standard error of that difference, both samples' chance counted; 0 for the best.
-        auc: AUROC of pool against known non-members, ties half.
+        error: standard error of that difference (paired, DeLong et al., 1988); 0 for the best.
     """
 
     temperature: float
-    surprise: float
+    auc: float
     behind: float
     error: float
-    auc: float
 
 
 class Anchor(lmia.Attack):
@@ -48,14 +46,12 @@ class Anchor(lmia.Attack):
     the latter alone; no audited pair is ever in it.
 
     Which temperature: at the target's own the score is minus its training loss, and that is where `auto` starts. Where
-    there is a pool it tries others: some of the pool are members, so pool and known non-members come apart the more,
-    the better a score tells members from non-members, whatever the share of members. Each of up to 768 pool pairs and
-    768 known non-members is scored against all the others, and a temperature is judged by the pool pairs' mean -log p
-    among the known: the area under the pool-against-known ROC with a logarithmic FPR axis, so that low FPRs count.
-    Of the temperatures within one standard error of the best (paired, from influence functions), it takes the
-    nearest to the target's own. So noise alone hardly moves it: where the pool tells nothing, the model's own stays.
-    No label is read. A pool from another corpus than the known non-members is told apart by its corpus instead, and
-    then the temperature is chosen for that; compare with `model`.
+    there is a pool it tries others: some of the pool are members, so pool and known non-members come apart the more
+    the better a score tells members from non-members, whatever their share (it scales all temperatures' AUROC - 1/2
+    alike). Up to 768 of each are scored, each against all the others; of the temperatures whose AUROC of pool against
+    known lies within one standard error of the best, `auto` takes the nearest to the target's own, so that chance has
+    little say in it. No label is read. A pool from another corpus than the known non-members is told apart by its
+    corpus instead, and the temperature is then the best for that: compare with `model`.
 
     Args:
         temperature: factor t on cosines; `auto`, from known non-members and pool (without a pool, or with fewer than 50
@@ -200,30 +196,28 @@ def try_temperatures(
         cosines.diagonal().fill_(-torch.inf)
     tried = sorted(set(temperatures))
     scores = [contrastive(own, texts, images, temperature) for temperature in tried]
-    judged = [_surprise(score[split:], score[:split]) for score in scores]
-    best = max(range(len(tried)), key=lambda i: float(judged[i][0].mean()))
+    places = [_placements(score[split:], score[:split]) for score in scores]
+    best = max(places, key=lambda place: float(place[0].mean()))
     trials = []
-    for temperature, (pool_part, known_part, auc) in zip(tried, judged, strict=True):
-        gap = judged[best][0] - pool_part
-        chance = gap.var() / len(gap) + (judged[best][1] - known_part).var() / split
-        trials.append(Trial(temperature, float(pool_part.mean()), float(gap.mean()), float(chance.sqrt()), auc))
+    for temperature, (of_pool, of_known) in zip(tried, places, strict=True):
+        gap = best[0] - of_pool
+        chance = gap.var() / len(gap) + (best[1] - of_known).var() / split
+        trials.append(Trial(temperature, float(of_pool.mean()), float(gap.mean()), float(chance.sqrt())))
     return trials
 
 
-def _surprise(pool: Tensor, known: Tensor) -> tuple[Tensor, Tensor, float]:
-    """Return what each pool pair and each known non-member adds to the mean -log p, and the AUROC.
+def _placements(pool: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+    """Return for each pool pair the share of the known below it, for each known the share of the pool above, ties half.
 
-    Of the pool, -log p_i with p_i = (1 + #{known >= pool_i})/(m + 1); of the known, the influence -mean_i [pool_i <=
-    known_j]/p_i, whose variance over m is the part of the estimate's that the known non-members bring.
+    Either has the AUROC as its mean; their variances make its standard error (DeLong et al., 1988).
     """
-    ascending, order = known.sort().values, pool.sort()
-    at_least = len(known) - torch.searchsorted(ascending, pool)
-    above = len(known) - torch.searchsorted(ascending, pool, right=True)
-    p = (1 + at_least) / (1 + len(known))
-    reached = torch.searchsorted(order.values, known, right=True)
-    weights = torch.cat([p.new_zeros(1), (1 / p[order.indices]).cumsum(dim=0)])
-    auc = 1 - float((at_least + above).to(torch.float64).mean()) / (2 * len(known))
-    return -p.log(), -weights[reached] / len(pool), auc
+    return _share_below(pool, known), 1 - _share_below(known, pool)
+
+
+def _share_below(scores: Tensor, others: Tensor) -> Tensor:
+    ascending = others.sort().values
+    reached = torch.searchsorted(ascending, scores) + torch.searchsorted(ascending, scores, right=True)
+    return reached.to(torch.float64) / (2 * len(others))
 
 
 def _draw(parts: Sequence[lmia.Samples], size: int, seed: int) -> tuple[Tensor, Tensor]:

@@ -83,6 +83,7 @@ class Folder(lmia.Source):
         names = sorted(_walk(self.path))
         images = [name for name in names if _ending(name) in IMAGES]
         texts = {_stem(name): name for name in names if _ending(name) == ".txt"}
+        spare = [name for name in names if _ending(name) == ".txt" and texts[_stem(name)] != name]
         if not images:
             raise lmia.LmiaError(f"The folder '{self.path}' holds no image.", self._remedy(names))
         if not any(_stem(name) in texts for name in images):
@@ -93,10 +94,16 @@ class Folder(lmia.Source):
         alone = [name for stem, name in texts.items() if stem not in pictured]
         linked = [name for name in names if name.endswith("/")]
         pairs = [(name, texts.get(_stem(name))) for name in images]
-        return sorted(pairs + [(name, None) for name in alone + linked])
+        return sorted(pairs + [(name, None) for name in alone + spare + linked])
 
     def _remedy(self, names: Sequence[str]) -> str:
-        for ending, words in ((".tar", "shards"), (".csv", "table"), (".tsv", "table"), (".jsonl", "table")):
+        for ending, words in (
+            (".tar", "shards"),
+            (".csv", "table"),
+            (".tsv", "table"),
+            (".jsonl", "table"),
+            (".parquet", "table"),
+        ):
             found = next((name for name in names if name.endswith(ending)), None)
             if found is not None:
                 pattern = str(Path(found).parent / "*.tar") if ending == ".tar" else found

@@ -112,15 +112,17 @@ def _few(placed: Placements, variance: float) -> bool:
 
 def _interval(placed: Placements, confidence: float) -> tuple[Interval, str]:
     area, parts = placed.area, covariance(placed, placed)
+    flawless = separated(placed.pairs, confidence)
     if area in (0, 1):
-        low = separated(placed.pairs, confidence)
-        return ((low, 1.0) if area == 1 else (0.0, 1 - low)), "exact, from disjoint pairs"
+        return ((flawless, 1.0) if area == 1 else (0.0, 1 - flawless)), "exact, from disjoint pairs"
     variance = float(parts.sum())
     if not _few(placed, variance):
         return _logit(area, -ndtri(tail(confidence)) * sqrt(variance)), "DeLong, logit scale"
     low, high = newcombe(area, placed.member_groups, placed.nonmember_groups, confidence)
     lower, upper = _logit(area, _reach(placed, parts, confidence))
-    return (min(low, lower), max(high, upper)), "DeLong, logit scale, Student's t, widened to Newcombe's method 5"
+    # No error at all allows AUCs down to `flawless`; then an error or two must not allow less.
+    ends = min(low, lower, flawless), max(high, upper, 1 - flawless)
+    return ends, "DeLong, logit scale, Student's t, widened to Newcombe's method 5"
 
 
 def _logit(area: float, reach: float) -> Interval:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import ceil, floor
+from math import ceil, floor, log10
 
 import numpy as np
 import torch
@@ -178,9 +178,7 @@ def check_fprs(fprs: Sequence[float], n_nonmembers: int, asked: bool) -> None:
         if asked and _short(n_nonmembers, fpr):
             raise LmiaError(
                 f"TPR at an FPR of {fpr:g} cannot be estimated: needs {_needed(fpr)} nonmembers, has {n_nonmembers}.",
-                f"Give more nonmembers, or ask for an FPR of {NEEDED / max(n_nonmembers, NEEDED):.2g} or more."
-                if n_nonmembers > NEEDED
-                else "Give more nonmembers.",
+                f"Give more nonmembers{_offer(n_nonmembers)}.",
             )
 
 
@@ -207,6 +205,14 @@ def _owners(groups: Tensor, labels: Tensor) -> tuple[Ints, Ints]:
 
 def _short(n: int, fpr: float) -> bool:
     return n * fpr < NEEDED - 1e-9
+
+
+def _offer(n: int) -> str:
+    """Name the smallest FPR that so many nonmembers carry, rounded up to two digits."""
+    if n <= NEEDED:
+        return ""
+    unit = 10.0 ** (floor(log10(NEEDED / n)) - 1)
+    return f", or ask for an FPR of {ceil(NEEDED / n / unit - 1e-9) * unit:.2g} or more"
 
 
 def _needed(fpr: float) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -142,10 +143,14 @@ def _watched(times: Tensor, count: int) -> tuple[Tensor, Tensor]:
     )
 
 
-def main() -> int:
-    """Run `train` from the command line; a user's mistake is two lines and exit code 2."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `train` from the command line; a user's mistake is two lines and exit code 2.
+
+    Args:
+        arguments: what stands behind the program's name; the process's own unless told.
+    """
     try:
-        done = auto_cli(train, as_positional=False)
+        done = auto_cli(train, args=None if arguments is None else list(arguments), as_positional=False)
     except LmiaError as error:
         print(error, file=sys.stderr)
         return 2

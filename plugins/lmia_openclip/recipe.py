@@ -21,6 +21,7 @@ Activation = Literal["auto", "gelu", "quickgelu"]
 
 RANDOM = "random"
 _QUICK = "-quickgelu"
+_OWN = "own"
 _PREFERRED = (
     HF_SAFE_WEIGHTS_NAME,
     "open_clip_pytorch_model.safetensors",
@@ -108,14 +109,12 @@ def _forced(plain: Recipe, activation: Activation) -> Recipe:
 
 def _with_activation(plain: Recipe, quick: bool) -> Recipe:
     """Settle the activation, in the configuration and in the architecture's name, so that neither tells a lie."""
-    if bool(plain.config.get("quick_gelu")) == quick:
-        return plain
+    settled = replace(plain, config={**plain.config, "quick_gelu": quick})
+    if plain.architecture == _OWN or plain.activation == settled.activation:
+        return settled
     bare = plain.architecture.removesuffix(_QUICK)
     named = f"{bare}{_QUICK}" if quick else bare
-    name = (
-        named + plain.name.removeprefix(plain.architecture) if plain.name.startswith(plain.architecture) else plain.name
-    )
-    return replace(plain, name=name, architecture=named, config={**plain.config, "quick_gelu": quick})
+    return replace(settled, architecture=named, name=named + plain.name.removeprefix(plain.architecture))
 
 
 def _architecture(name: str, pretrained: str | None, preprocessing: Preprocessing, cache_dir: str | None) -> Recipe:
@@ -184,7 +183,7 @@ def _repository(repo: str, pretrained: str | None, cache_dir: str | None) -> Rec
     if pretrained is None:
         weights = hub.fetch(repo, [HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME], what, remedy, cache_dir)
     name += "" if weights else ", random weights"
-    return Recipe(name, "own", config, preprocess, weights, released=True, chosen=_chosen_by("the hub's configuration"))
+    return Recipe(name, _OWN, config, preprocess, weights, released=True, chosen=_chosen_by("the hub's configuration"))
 
 
 def _folder(place: str, pretrained: str | None, cache_dir: str | None) -> Recipe:
@@ -195,7 +194,7 @@ def _folder(place: str, pretrained: str | None, cache_dir: str | None) -> Recipe
     weights = _only_weights(folder) if pretrained is None else None
     name = f"{folder.resolve().name}{'' if weights else ', random weights'}"
     chosen = _chosen_by("the folder's configuration") | training(folder / "training.json")
-    return Recipe(name, "own", config, preprocess, weights, folder=folder, chosen=chosen)
+    return Recipe(name, _OWN, config, preprocess, weights, folder=folder, chosen=chosen)
 
 
 def _chosen_by(who: str) -> dict[str, str | int | float]:

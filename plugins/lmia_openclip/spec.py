@@ -68,7 +68,7 @@ def close(name: str, known: list[str]) -> list[str]:
 
 
 def unknown_architecture(name: str) -> LmiaError:
-    """Say that open_clip has no such architecture, and which few of its 144 are close.
+    """Say that open_clip has no such architecture, and which few of those it has are close.
 
     Example:
         >>> unknown_architecture("VitB32").remedy.startswith("Did you mean 'ViT-B-32'?")

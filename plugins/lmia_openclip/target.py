@@ -6,13 +6,12 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from typing import get_args
+from typing import Literal, get_args
 
 import numpy as np
 import open_clip
 import torch
 from lmia import LmiaError, Target, TargetFacts
-from lmia.target import Precision
 from open_clip.transform import Normalize, PreprocessCfg, ToTensor, image_transform_v2
 from PIL import Image
 from torch import Tensor, nn
@@ -22,6 +21,7 @@ from lmia_openclip.preprocessing import Preprocessing, describe
 from lmia_openclip.recipe import Activation, Recipe, write
 from lmia_openclip.spec import claim
 
+Precision = Literal["fp32", "bf16", "fp16"]
 _DTYPES: dict[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 Step = Callable[[Image.Image], Image.Image]
 _PROBE = ("", "A photo of two cats.", "Ünïcode, 123 & <start_of_text>")  # tells tokenizers apart

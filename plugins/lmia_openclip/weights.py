@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
@@ -42,7 +43,8 @@ def load(model: nn.Module, path: Path, exact: bool) -> None:
     if "logit_bias" in shapes and getattr(model, "logit_bias", None) is None:
         raise _misfit(path, "it has the bias of a sigmoid loss (logit_bias), the architecture has none")
     try:
-        open_clip.load_checkpoint(model, str(path), strict=True, weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # _shapes has read the file already, and had its say
+            open_clip.load_checkpoint(model, str(path), strict=True, weights_only=True)
     except RuntimeError as error:
         raise _misfit(path, _named_keys(str(error))) from error
 
@@ -91,7 +93,8 @@ def _safetensors_shapes(path: Path) -> dict[str, tuple[int, ...]]:
 
 
 def _torch_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    found = torch.load(path, map_location="meta", weights_only=True)
+    with warnings.catch_warnings(action="ignore"):  # of unusual pickles: refused below, or harmless
+        found = torch.load(path, map_location="meta", weights_only=True)
     state = found.get("state_dict", found) if isinstance(found, Mapping) else {}
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         return {}

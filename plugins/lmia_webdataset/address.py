@@ -5,14 +5,14 @@ from __future__ import annotations
 import glob
 import re
 import stat
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol, cast
+from typing import IO, Protocol, cast
 
 import aiohttp
 import fsspec
 import lmia
-from webdataset.gopen import gopen
 from webdataset.shardlists import expand_urls
 
 TAR = (".tar", ".tar.gz", ".tgz")
@@ -26,6 +26,25 @@ class Readable(Protocol):
 
     def close(self) -> None:
         """Close it."""
+
+
+class _Pipe:
+    """What a shell command prints; one that fails is an error, one that is stopped before its end is not."""
+
+    def __init__(self, command: str) -> None:
+        self.process = subprocess.Popen(command, shell=True, stdout=subprocess.PIPE)
+        self.out = cast(IO[bytes], self.process.stdout)
+
+    def read(self, size: int, /) -> bytes:
+        data = self.out.read(size)
+        if not data and self.process.wait():
+            raise OSError(f"the command ended with status {self.process.returncode}")
+        return data
+
+    def close(self) -> None:
+        self.out.close()
+        self.process.terminate()
+        self.process.wait()
 
 
 def clean(text: object) -> str:
@@ -175,7 +194,7 @@ def open_shard(shard: str) -> Readable:
     """
     try:
         if shard.startswith("pipe:"):
-            return cast(Readable, gopen(shard))
+            return _Pipe(shard.removeprefix("pipe:"))
         if not is_remote(shard):
             return Path(shard).open("rb")
         system, path = _file_system(shard)

@@ -16,7 +16,7 @@ from webdataset.tariterators import base_plus_ext
 
 from lmia_webdataset.address import Readable, bare, cannot_be_read
 
-HEADER_BYTES = 32 << 10
+HEADER_BYTES = 16 << 10
 """What one member's headers may take: long names and pax records, which a hostile tar could grow without end."""
 
 

@@ -33,7 +33,8 @@ class WSA(Attack):
 
     Presets: `official` is the published code's form (lambda 1.5, the last epoch's net, the sigmoid of logit 1 alone);
     `bench` that of the 2026 benchmark (lambda 0.5, cosine appended, logistic regression, no balancing, no validation),
-    but for its pool, which holds the known non-members too, where ours is disjoint from them.
+    but for its pool, which holds the known non-members too, where ours is disjoint from them. `bench` makes five steps
+    for every 1,024 rows: below some ten thousand rows its weights stay close to their random start.
 
     Args:
         lam: lambda, how many standard deviations above the known non-members' mean pseudo-members begin, or `auto`.

@@ -21,15 +21,15 @@ def samples(image, text):
     return Samples(torch.arange(n), ["a"] * n, ("identity",), {"image": image, "text": text})
 
 
-def world(n, match, seed, hubs=1.0, dtype=torch.float32):
-    """Pairs whose halves share `match` of their direction; captions lean on one common direction, by chance."""
+def world(n, match, seed, dtype=torch.float32):
+    """Pairs sharing `match` of their direction. All images lean on one direction, and captions do so by chance: hubs."""
     generator = torch.Generator().manual_seed(seed)
 
     def normal(*shape):
         return torch.randn(*shape, generator=generator)
 
-    image, common = normal(n, D), torch.ones(1, D)
-    text = match * image + normal(n, D) + hubs * normal(n, 1).abs() * common
+    shared, common = normal(n, D), torch.ones(1, D)
+    image, text = shared + 0.5 * common, match * shared + normal(n, D) + normal(n, 1) * common
     return samples(image.to(dtype), text.to(dtype))
 
 
@@ -84,15 +84,9 @@ class TestScore:
         assert attack.score(world(100, 3.0, 1)).mean() > attack.score(world(100, 0.5, 1)).mean()
 
     def test_sees_through_hubs_where_the_cosine_does_not(self):
-        members, others = world(1000, 1.6, 1, hubs=2.0), world(1000, 1.0, 2, hubs=2.0)
-        both, truth = joined(members, others), [1] * 1000 + [0] * 1000
-        given = Known(
-            world(500, 1.0, 3, hubs=2.0),
-            joined(world(250, 1.6, 4, hubs=2.0), world(250, 1.0, 5, hubs=2.0)),
-            TargetFacts("toy"),
-        )
+        both, truth = joined(world(1000, 1.6, 1), world(1000, 1.0, 2)), [1] * 1000 + [0] * 1000
         cosine = torch.nn.functional.cosine_similarity(both.image, both.text)
-        assert roc_auc_score(truth, fitted(given).score(both)) > roc_auc_score(truth, cosine) + 0.02
+        assert roc_auc_score(truth, fitted(known()).score(both)) > roc_auc_score(truth, cosine) + 0.02
 
     def test_zero_and_half_precision_features(self):
         image = torch.cat([torch.zeros(1, D), torch.randn(3, D, generator=torch.Generator().manual_seed(0))])
@@ -136,20 +130,20 @@ class TestBank:
 
 
 class TestTemperature:
-    def test_leaves_the_targets_own_unless_the_pool_speaks(self):
-        """Under the null, noise seldom moves it."""
+    def test_chance_has_little_say(self):
+        """Nine temperatures against the target's own, none of them better: it mostly stays."""
         kept = 0
         for seed in range(20):
-            null = Known(world(100, 1.0, seed), world(100, 1.0, 100 + seed), TargetFacts("toy", 14.0))
+            null = Known(world(200, 1.0, seed), world(200, 1.0, 100 + seed), TargetFacts("toy", 14.0))
             kept += fitted(null).findings()["temperature"] == 14.0
         assert kept >= 10
 
-    @pytest.mark.parametrize("scale", [0.5, 400.0])
-    def test_leaves_a_hopeless_start(self, scale):
-        given = known(600, 600, scale, seed=1)
-        found = fitted(given).findings()
-        assert 1 < found["temperature"] < 100
-        assert "better than" in found["why this temperature"]
+    def test_leaves_a_hopeless_start_for_a_better(self):
+        both, truth = joined(world(1000, 1.6, 1), world(1000, 1.0, 2)), [1] * 1000 + [0] * 1000
+        attack, start = fitted(known(800, 800, 400.0)), fitted(known(800, 800, 400.0), temperature="model")
+        assert attack.findings()["temperature"] <= 28
+        assert "better than 400" in attack.findings()["why this temperature"]
+        assert roc_auc_score(truth, attack.score(both)) > roc_auc_score(truth, start.score(both)) + 0.01
 
     def test_reads_no_audited_pair(self):
         """The choice is made in fit, and scoring anything leaves it."""
@@ -176,8 +170,6 @@ class TestTemperature:
         left_out = torch.arange(140) if bank == "both" else torch.cat([torch.arange(60), torch.full((80,), -1)])
         scores = anchor_normalised(everyone.image, everyone.text, rows.image, rows.text, 10.0, left_out).numpy()
         assert trial.auc == pytest.approx(roc_auc_score([0] * 60 + [1] * 80, scores))
-        surprise = [-math.log((1 + sum(k >= s for k in scores[:60])) / 61) for s in scores[60:]]
-        assert trial.surprise == pytest.approx(np.mean(surprise))
 
     def test_standard_error_is_the_bootstraps(self):
         given = known(300, 300)
@@ -190,15 +182,12 @@ class TestTemperature:
         ]
         random = np.random.default_rng(0)
 
-        def surprise(score, of_known, of_pool):
-            sample = np.sort(score[:300][of_known])
-            return -np.log((301 - np.searchsorted(sample, score[300:][of_pool])) / 301).mean()
-
         gaps = []
         for _ in range(500):
             rows = random.integers(300, size=300), random.integers(300, size=300)
-            gaps.append(surprise(scores[0], *rows) - surprise(scores[1], *rows))
-        assert reported == pytest.approx(np.std(gaps), rel=0.2)
+            aucs = [(s[300:][rows[1]] > s[:300][rows[0]][:, None]).mean() for s in scores]
+            gaps.append(aucs[0] - aucs[1])
+        assert reported == pytest.approx(np.std(gaps), rel=0.15)
 
     @pytest.mark.parametrize("pool", [0, 49])
     @pytest.mark.parametrize(("scale", "expected"), [(33.0, 33.0), (None, 20.0), (math.nan, 20.0), (0.0, 20.0)])

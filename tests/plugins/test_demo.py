@@ -30,7 +30,7 @@ from lmia_demo.corpus import read_corpus, without_near_copies
 from lmia_demo.folder import write_shards
 from lmia_demo.learner import architecture, cosines, live_auc
 from lmia_demo.scenes import BACKGROUNDS, RELATIONS, draw, names, scene
-from lmia_demo.train import CONTEXT, train
+from lmia_demo.train import CONTEXT, main, train
 
 CAPTION = re.compile(rf"(.+) ({'|'.join(RELATIONS)}) (.+) on a ({'|'.join(BACKGROUNDS)}) background")
 
@@ -348,13 +348,19 @@ def test_a_written_target_is_not_overwritten(trained):
         train("emoji:0:60", out)
 
 
-def test_the_command_line_says_a_mistake_in_two_lines(tmp_path):
-    command = [sys.executable, "-m", "lmia_demo.train", "--source", "emoji:9:1", "--out", str(tmp_path / "t")]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert ran.returncode == 2
-    assert ran.stderr.splitlines()[0] == "'9:1' is no range of emoji scenes."
-    assert len(ran.stderr.splitlines()) == 2
+def test_the_command_line_says_a_mistake_in_two_lines(tmp_path, capsys):
+    assert main(["--source", "emoji:9:1", "--out", str(tmp_path / "t")]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == "'9:1' is no range of emoji scenes."
+    assert len(said) == 2
     assert not (tmp_path / "t").exists()
+
+
+def test_the_command_line_trains(tmp_path, capsys):
+    options = ["--max_epochs", "1", "--batch", "16", "--threads", "1", "--seed", "3"]
+    assert main(["--source", "emoji:0:40", "--out", str(tmp_path / "t"), *options]) == 0
+    assert re.fullmatch(r"\d+ members, \d+ non-members, 1 epochs, live AUC 0\.\d+\n", capsys.readouterr().out)
+    assert json.loads((tmp_path / "t" / "training.json").read_text())["seed"] == 3
 
 
 def test_the_demos_roles_are_disjoint_and_of_the_trained_range():

@@ -8,6 +8,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lmia import LmiaError, View, Views
+from lmia.registry import registry
+
 from lmia_kornia import (
     JPEG,
     Blur,
@@ -22,9 +25,6 @@ from lmia_kornia import (
     lmia_views,
 )
 from lmia_kornia.steps import Affine, Crop, Jitter
-
-from lmia import LmiaError, View, Views
-from lmia.registry import registry
 
 PICTURES = [Gentle, FourBasic, Rotations, Crops, Blur, Colour, JPEG, Composed]
 SEEDED = [Gentle, FourBasic, Crops, Colour, Composed, Captions]
@@ -59,7 +59,7 @@ def test_the_hook_returns_ten_sets_and_the_registry_finds_them():
 def test_the_identity_comes_first_and_k_views_follow(cls):
     for k in (1, 2, 3):
         views = cls(k=k).views()
-        assert list(views)[0] == "identity"
+        assert next(iter(views)) == "identity"
         assert views["identity"] == View()
         assert len(views) == k + 1
         assert all(view != View() for name, view in views.items() if name != "identity")
@@ -81,11 +81,11 @@ def test_a_row_depends_on_no_other_row(name):
 def test_the_global_generators_are_neither_read_nor_moved(name):
     view, one = VIEWS[name], batch(2)
     torch.manual_seed(1)
-    np.random.seed(1)  # noqa: NPY002 (the global one is what is watched)
-    before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    np.random.seed(1)
+    before = torch.get_rng_state(), np.random.get_state()[1].copy()
     first = view(one)
     assert torch.equal(before[0], torch.get_rng_state())
-    assert (before[1] == np.random.get_state()[1]).all()  # noqa: NPY002
+    assert (before[1] == np.random.get_state()[1]).all()
     torch.manual_seed(2)
     assert torch.equal(view(one), first)
 

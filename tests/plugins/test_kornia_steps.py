@@ -8,8 +8,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lmia_kornia.steps import Affine, Blurring, Chain, Crop, Flip, Jitter, Jpeg
 from PIL import Image
+
+from lmia_kornia.steps import Affine, Blurring, Chain, Crop, Flip, Jitter, Jpeg
 
 GREY = np.array([0.299, 0.587, 0.114])
 

@@ -8,12 +8,11 @@ import numpy as np
 import open_clip
 import pytest
 import torch
-from lmia import LmiaError
-from lmia.target import Target
-from lmia_openclip import OpenCLIP, lmia_targets
+from lmia import LmiaError, Target
 from PIL import Image
 from safetensors.torch import save_file
 
+from lmia_openclip import OpenCLIP, lmia_targets
 from plugins.openclip_models import CAPTIONS, CLIP, SIGLIP, SQUASH, folder, hub_cache, know, tower, weights
 
 
@@ -61,9 +60,18 @@ def test_every_way_to_give_a_model_gives_open_clips_features(kind, tmp_path, mon
     same(ours(target, PICTURES), theirs(f"local-dir:{place}", PICTURES))
 
 
-@pytest.mark.parametrize("resize_mode", ["shortest", "squash", "longest"])
-@pytest.mark.parametrize("interpolation", ["bicubic", "bilinear"])
-@pytest.mark.parametrize("size", [32, [32, 48]])
+@pytest.mark.parametrize(
+    ("resize_mode", "interpolation", "size"),
+    [
+        ("shortest", "bicubic", 32),
+        ("shortest", "bilinear", 32),
+        ("shortest", "bicubic", [32, 48]),
+        ("squash", "bilinear", 32),
+        ("squash", "bicubic", [32, 48]),
+        ("longest", "bilinear", 32),
+        ("longest", "bicubic", [32, 48]),
+    ],
+)
 def test_a_folders_own_preprocessing_is_open_clips(resize_mode, interpolation, size, tmp_path):
     config = {**CLIP, "vision_cfg": {**CLIP["vision_cfg"], "image_size": size}}
     own = {**SQUASH, "resize_mode": resize_mode, "interpolation": interpolation, "fill_color": 7}

@@ -1,0 +1,39 @@
+# Two commands are all the set-up there is: `make audit` and `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+JOBS ?= 2
+
+.PHONY: help audit test proofs lint format bench docs clean
+help:  ## say what there is
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(VENV)/.stamp: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "lmia needs Python 3.11 to 3.13, this is " + sys.version.split()[0] + "; try make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[demo,dev]'
+	@touch $@
+
+audit: $(VENV)/.stamp  ## install, and audit the embedded demo
+	$(BIN)/lmia audit --plugin wsa
+
+test: $(VENV)/.stamp  ## install, and run the tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m 'not slow and not network and not gpu'
+
+proofs: $(VENV)/.stamp  ## the slow proofs: many seeds, real pictures from a package, other devices
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) -m 'slow or network or gpu'
+
+lint: $(VENV)/.stamp  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.stamp  ## put the code in order
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.stamp  ## every ratio of speed and memory, each against a ceiling or rival of the same run
+	$(BIN)/python -m benchmarks
+
+clean:  ## remove what was made here
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache lmia-audit

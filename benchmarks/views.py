@@ -1,0 +1,134 @@
+"""What K views of a picture cost beyond their forward passes: the bound is K + 1 passes plus 15 %.
+
+The numerator is what extraction does with a decoded batch: the identity and K views made from it, each encoded. The
+denominator is K + 1 times one forward pass of the same batch, measured beside it in the same round. Both towers have
+random weights, whose speed is that of trained ones.
+
+    python benchmarks/views.py                     # the demo's tower and ViT-B-32 (3 to 10 minutes on one core)
+    python benchmarks/views.py --towers demo       # seconds
+    python benchmarks/views.py --device cuda --images 256
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+import open_clip
+import torch
+from lmia.registry import registry
+from lmia.views import View
+from torch import Tensor
+
+BOUND = 1.15
+ROUNDS = 5
+TOWERS = {"demo": 48, "ViT-B-32": 224}
+"""Towers by name, with the side of their pictures."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table.
+
+    Args:
+        tower: which image tower.
+        views: the augmentation set.
+        k: how many views besides the identity.
+        forward: seconds of one forward pass of the batch, median of the rounds.
+        full: seconds of the views and their K + 1 passes, likewise.
+        ratio: median over rounds of full / ((K + 1) forward) of that round.
+    """
+
+    tower: str
+    views: str
+    k: int
+    forward: float
+    full: float
+    ratio: float
+
+    def __str__(self) -> str:
+        verdict = "yes" if self.ratio <= BOUND else "NO"
+        passes = f"{self.k + 1} x {self.forward:.3f} s = {(self.k + 1) * self.forward:.3f} s"
+        return (
+            f"| {self.tower} | {self.views} | {self.k} | {self.full:.3f} s | {passes} | {self.ratio:.3f} | {verdict} |"
+        )
+
+
+def tower(name: str) -> torch.nn.Module:
+    """Make a CLIP with random weights: the demo's architecture, or one that open_clip knows."""
+    torch.manual_seed(0)
+    if name != "demo":
+        return open_clip.create_model(name, pretrained=None).eval()
+    vision = open_clip.CLIPVisionCfg(image_size=TOWERS[name], patch_size=8, width=96, layers=3, head_width=32)
+    text = open_clip.CLIPTextCfg(context_length=24, vocab_size=64, width=64, heads=2, layers=2)
+    return open_clip.CLIP(64, vision, text).eval()
+
+
+def seconds(work: Callable[[], None], device: str) -> float:
+    """Time one call, up to the end of what it started on the device."""
+    start = time.perf_counter()
+    work()
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def measure(
+    name: str, model: torch.nn.Module, pixels: Tensor, sets: Sequence[str], ks: Sequence[int], rounds: int
+) -> list[Row]:
+    """Time every set on one tower; a forward pass is timed anew before and after each, so that drift cancels."""
+    device = pixels.device.type
+
+    def forward() -> None:
+        model.encode_image(pixels)
+
+    def full(views: Sequence[View]) -> None:
+        for view in views:
+            model.encode_image(pixels if view.image is None else view.image(pixels))
+
+    rows = []
+    for kind in sets:
+        for k in ks:
+            views = list(registry().get("views", kind)(k=k).views().values())
+            seconds(lambda views=views: full(views), device)
+            rounds_seen = []
+            for _ in range(rounds):
+                before = seconds(forward, device)
+                whole = seconds(lambda views=views: full(views), device)
+                rounds_seen.append(((before + seconds(forward, device)) / 2, whole))
+            alone = median(one for one, _ in rounds_seen)
+            ratio = median(whole / ((k + 1) * one) for one, whole in rounds_seen)
+            rows.append(Row(name, kind, k, alone, median(whole for _, whole in rounds_seen), ratio))
+            print(rows[-1], flush=True)
+    return rows
+
+
+def main() -> int:
+    """Print the table; exit code 1 where a set breaks the bound."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--towers", nargs="+", choices=list(TOWERS), default=list(TOWERS))
+    parser.add_argument("--sets", nargs="+", default=["gentle", "fourbasic", "composed"])
+    parser.add_argument("--k", nargs="+", type=int, default=[4, 8])
+    parser.add_argument("--images", type=int, default=32, help="pictures in the batch")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    args = parser.parse_args()
+    print(
+        f"Batch of {args.images}, {args.device}, {torch.get_num_threads()} threads, median of {args.rounds} rounds.\n"
+    )
+    print(f"| tower | views | K | views and passes | K + 1 passes alone | ratio | at most {BOUND} |")
+    print("|---|---|---|---|---|---|---|")
+    rows: list[Row] = []
+    with torch.inference_mode():
+        for name in args.towers:
+            generator = torch.Generator().manual_seed(0)
+            pixels = torch.rand(args.images, 3, TOWERS[name], TOWERS[name], generator=generator).to(args.device)
+            rows += measure(name, tower(name).to(args.device), pixels, args.sets, args.k, args.rounds)
+    return int(any(row.ratio > BOUND for row in rows))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

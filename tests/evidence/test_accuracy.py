@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from lmia.errors import LmiaError
+from lmia.evidence.accuracy import balanced_accuracy, balanced_accuracy_best, rate
+from scipy.stats import binomtest, kstwobign, norm
+
+from evidence.cases import binormal, samples
+
+
+@pytest.mark.parametrize(("k", "n"), [(0, 1), (1, 1), (0, 300), (7, 30), (27_000, 27_000)])
+def test_a_rate_has_the_clopper_pearson_interval(k, n):
+    exact = binomtest(k, n).proportion_ci(0.9, method="exact")
+    found = rate(k, n, 0.9)
+    assert (found.value, found.n, found.method, found.confidence) == (k / n, n, "Clopper-Pearson", 0.9)
+    assert (found.low, found.high) == pytest.approx((exact.low, exact.high), abs=1e-9)
+
+
+def test_a_rate_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="0 of 0"):
+        rate(0, 0)
+
+
+def test_balanced_accuracy_at_a_fixed_threshold_covers():
+    rng, hits = np.random.default_rng(0), []
+    for _ in range(500):
+        found = balanced_accuracy(rate(rng.binomial(60, 0.9), 60), rate(rng.binomial(90, 0.05), 90))
+        hits.append(found.low <= 0.925 <= found.high)
+    assert np.mean(hits) >= 0.94
+
+
+def test_balanced_accuracy_does_not_collapse_when_nothing_is_wrong():
+    found = balanced_accuracy(rate(60, 60), rate(0, 60))
+    assert (found.value, found.high) == (1.0, 1.0)
+    assert found.low == pytest.approx(1 - (1 - 0.025 ** (1 / 60)) / 2**0.5)
+
+
+@given(samples())
+def test_the_best_is_the_best_of_all_thresholds(case):
+    scores, labels = case
+    values, truth = scores.double().numpy(), labels.numpy()
+    called = values >= np.append(values, np.inf)[:, None]
+    tried = (called[:, truth].mean(1) + 1 - called[:, ~truth].mean(1)) / 2
+    found = balanced_accuracy_best(scores, labels)
+    assert found.value == pytest.approx(max(tried), abs=1e-9)
+    assert 0.5 <= found.low <= found.value <= found.high <= 1
+    assert "optimistic" in found.method
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.5, 1.5])
+def test_the_band_pays_for_picking_the_threshold(shift):
+    generator, truth, hits = torch.Generator().manual_seed(0), float(norm.cdf(shift / 2)), []
+    for _ in range(200):
+        found = balanced_accuracy_best(*binormal(generator, 150, 250, shift))
+        hits.append(found.low <= truth <= found.high)
+    assert np.mean(hits) >= 0.93
+
+
+def test_the_band_is_kolmogorovs():
+    found = balanced_accuracy_best(*binormal(torch.Generator().manual_seed(0), 1000, 1000, 1.0))
+    assert found.high - found.value == pytest.approx(kstwobign.ppf(0.95) * (2 / 1000) ** 0.5 / 2)
+
+
+def test_one_side_missing_is_a_sentence():
+    with pytest.raises(LmiaError, match="no nonmembers among the 4"):
+        balanced_accuracy_best(torch.arange(4.0), torch.ones(4))

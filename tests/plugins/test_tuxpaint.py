@@ -1,0 +1,93 @@
+"""Real photographs with real sentences: the stamps of Tux Paint, from their Debian package, as a target's training set.
+
+Nothing of it is kept here. `pytest -m "slow and network" tests/plugins/test_tuxpaint.py` fetches the package.
+"""
+
+import io
+import shutil
+import subprocess
+from pathlib import Path
+
+import open_clip
+import pytest
+import torch
+from lmia.evidence.auc import auroc
+from lmia.registry import registry
+from PIL import Image
+
+from lmia_demo.train import CONTEXT, train
+
+PACKAGE = "tuxpaint-stamps-default"
+
+pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(1800)]
+
+
+def unpack(folder: Path) -> Path:
+    """Fetch and unpack the package, or skip with a plain reason."""
+    if not (shutil.which("apt-get") and shutil.which("dpkg")):
+        pytest.skip("Tux Paint's stamps come as a Debian package, and this machine has no apt-get or no dpkg")
+    got = subprocess.run(["apt-get", "download", PACKAGE], cwd=folder, capture_output=True, text=True, check=False)
+    found = list(folder.glob("*.deb"))
+    if got.returncode or not found:
+        pytest.skip(f"the Debian package {PACKAGE} cannot be had here: {got.stderr.strip().splitlines()[-1:]}")
+    subprocess.run(["dpkg", "-x", str(found[0]), str(folder / "unpacked")], check=True)
+    return folder / "unpacked" / "usr" / "share" / "tuxpaint" / "stamps"
+
+
+def on_white(path: Path) -> Image.Image:
+    """Lay a cut-out picture on white, 256 px at most."""
+    with Image.open(path) as image:
+        cut = image.convert("RGBA")
+    cut.thumbnail((256, 256))
+    white = Image.new("RGBA", cut.size, "white")
+    white.alpha_composite(cut)
+    return white.convert("RGB")
+
+
+@pytest.fixture(scope="module")
+def stamps(tmp_path_factory):
+    """A folder of NAME.png with NAME.txt: photographs (no cartoons, no symbols) and the English sentence of each."""
+    where = unpack(tmp_path_factory.mktemp("debian"))
+    folder = tmp_path_factory.mktemp("stamps")
+    count = 0
+    for path in sorted(where.rglob("*.png")):
+        text = path.with_suffix(".txt")
+        if {"cartoon", "symbols"} & set(path.parts) or path.stem.endswith("_mirror") or not text.is_file():
+            continue
+        caption = text.read_text(encoding="utf-8").splitlines()[0].strip()
+        if caption:
+            on_white(path).save(folder / f"{count:04d}.png")
+            (folder / f"{count:04d}.txt").write_text(caption, encoding="utf-8")
+            count += 1
+    assert count > 300
+    return folder
+
+
+@pytest.fixture(scope="module")
+def target(stamps, tmp_path_factory):
+    out = tmp_path_factory.mktemp("target") / "tuxpaint"
+    options = {"repeated": 0, "batch": 64, "max_epochs": 60, "stop_auc": 0.95, "near_copies": 4}
+    return out, train(str(stamps), out, shards=True, **options)
+
+
+def cosines(out: Path, role: str) -> torch.Tensor:
+    model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{out}")
+    kind, arguments = registry().claim("source", f"{out}/shards/{role}-*.tar")
+    source = kind(**arguments)
+    pairs = [pair for shard in source.shards() for pair in source.read(shard)]
+    pixels = torch.stack([preprocess(Image.open(io.BytesIO(pair.image))) for pair in pairs])
+    tokens = open_clip.SimpleTokenizer(context_length=CONTEXT)([pair.caption for pair in pairs])
+    with torch.inference_mode():
+        image = model.eval().encode_image(pixels, normalize=True)
+        return (image * model.encode_text(tokens, normalize=True)).sum(-1)
+
+
+def test_csa_finds_the_trained_half(target):
+    """The pairs are read back from the tar shards that training wrote, as an audit reads them."""
+    out, done = target
+    members, nonmembers = cosines(out, "members"), cosines(out, "nonmembers")
+    assert (len(members), len(nonmembers)) == (done.pairs, done.held_out)
+    truth = torch.cat([torch.ones(len(members)), torch.zeros(len(nonmembers))])
+    found = auroc(torch.cat([members, nonmembers]), truth)
+    print(f"{done.pairs} + {done.held_out} photographs, {done.epochs} epochs, {done.dropped}: CSA AUC {found}")
+    assert found.low > 0.5

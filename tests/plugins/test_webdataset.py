@@ -1,0 +1,318 @@
+import gzip
+import io
+import json
+import os
+import pickle
+import tarfile
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lmia import LmiaError, Pair, Rejected
+
+from lmia_webdataset import IMAGE_BYTES, WebDataset
+
+
+def member(name, data=b"", kind=tarfile.REGTYPE, **facts):
+    info = tarfile.TarInfo(name)
+    info.size, info.type = len(data), kind
+    for fact, value in facts.items():
+        setattr(info, fact, value)
+    return info, data
+
+
+def tar_bytes(*members, fmt=tarfile.PAX_FORMAT):
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=fmt) as tar:
+        for info, data in members:
+            tar.addfile(info, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+def sample(key, image=b"JPEG", text=b"a dot", about=None):
+    files = [(f"{key}.jpg", image), (f"{key}.txt", text), (f"{key}.json", about and json.dumps(about).encode())]
+    return [member(name, data) for name, data in files if data is not None]
+
+
+def write(path, *members):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(tar_bytes(*members))
+    return str(path)
+
+
+def read(path, **options):
+    source = WebDataset(str(path), **options)
+    return [record for shard in source.shards() for record in source.read(shard)]
+
+
+def reasons(records):
+    return [record.reason for record in records if isinstance(record, Rejected)]
+
+
+def test_a_sample_is_a_pair_with_caption_from_text_then_json(tmp_path):
+    path = write(
+        tmp_path / "00000.tar",
+        *sample("000", b"A", "ein Füllhorn\n".encode(), {"caption": "other", "url": "https://host/a"}),
+        *sample("001", b"B", None, {"caption": "from json", "url": None}),
+    )
+    assert read(path) == [
+        Pair("00000/000", "ein Füllhorn", b"A", "https://host/a"),
+        Pair("00000/001", "from json", b"B", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("members", "reason"),
+    [
+        (sample("a", None), "no image"),
+        (sample("a", text=None), "no caption"),
+        (sample("a", text=None, about={"caption": None, "url": "u"}), "no caption"),
+        (sample("a", text=None, about={"caption": 7}), "caption is not text"),
+        (sample("a", text=b"\xff\xfe"), "caption is not UTF-8"),
+        ([*sample("a"), member("a.json", b"{broken")], "unreadable json"),
+        ([*sample("a"), member("a.json", b"[1]")], "unreadable json"),
+        ([*sample("a"), member("a.json", b"[" * 100_000)], "unreadable json"),
+        ([member("a.jpg", kind=tarfile.SYMTYPE, linkname="/etc/passwd"), member("a.txt", b"t")], "not a regular file"),
+        ([member("a.jpg", kind=tarfile.LNKTYPE, linkname="../b.jpg"), member("a.txt", b"t")], "not a regular file"),
+        ([member("a.jpg", kind=tarfile.CHRTYPE, devmajor=1, devminor=3), member("a.txt", b"t")], "not a regular file"),
+        ([member("a.jpg", kind=tarfile.FIFOTYPE), member("a.txt", b"t")], "not a regular file"),
+        ([member("README", b"hello")], "not named KEY.ENDING"),
+    ],
+)
+def test_what_is_no_pair_is_rejected_by_its_reason(tmp_path, members, reason):
+    path = write(tmp_path / "x.tar", *sample("good"), *members, *sample("last"))
+    records = read(path)
+    assert reasons(records) == [reason]
+    assert [record.key for record in records if isinstance(record, Pair)] == ["x/good", "x/last"]
+    assert WebDataset(path).count(path) == 3
+
+
+def test_a_key_that_comes_twice_is_read_once(tmp_path):
+    apart = write(tmp_path / "x.tar", *sample("a"), *sample("b"), *sample("a", b"other"))
+    assert [type(record) for record in read(apart)] == [Pair, Pair, Rejected]
+    beside = write(tmp_path / "y.tar", *sample("a", b"1"), *sample("a", b"2"))
+    assert read(beside) == [Pair("y/a", "a dot", b"1"), Rejected("y/a", "duplicate key")]
+
+
+def test_image_keys_are_taken_in_order_and_without_case(tmp_path):
+    path = write(tmp_path / "x.tar", member("a.PNG", b"png"), member("a.JPG", b"jpg"), member("a.cap", b"text"))
+    assert read(path, text_key="cap") == [Pair("x/a", "text", b"jpg")]
+    assert read(path, text_key="cap", image_key="png;jpg")[0].image == b"png"
+
+
+def test_hostile_names_touch_no_disk(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = write(tmp_path / "x.tar", *sample("/abs/evil"), *sample("../../up"), *sample("./plain"))
+    before = sorted(tmp_path.iterdir())
+    assert [record.key for record in read(path)] == ["x//abs/evil", "x/../../up", "x/./plain"]
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_giant_member_is_passed_over(tmp_path):
+    info, _ = member("a.jpg")
+    info.size = IMAGE_BYTES + 1
+    blocks = -(-info.size // 512) * 512
+    path = tmp_path / "x.tar"
+    with path.open("wb") as file:
+        file.write(info.tobuf())
+        file.seek(blocks, os.SEEK_CUR)  # a hole: nothing is written
+        file.write(tar_bytes(member("a.txt", b"t"), *sample("b")))
+    assert [type(record) for record in read(path)] == [Rejected, Pair]
+    assert reasons(read(path)) == ["file too large"]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.XGLTYPE])
+def test_a_header_without_end_is_not_read_into_memory(tmp_path, kind, packed):
+    data = tar_bytes(*sample("a"))[: 512 * 4]
+    data += member("x", bytes(64 << 20), kind)[0].tobuf(format=tarfile.USTAR_FORMAT) + bytes(64 << 20)
+    path = tmp_path / ("x.tgz" if packed else "x.tar")
+    path.write_bytes(gzip.compress(data, 1) if packed else data)
+    records = read(path)
+    assert [record.key for record in records] == ["x/a", "x"]
+    assert reasons(records) == ["damaged tar"]
+
+
+def test_a_member_of_negative_size_does_not_loop(tmp_path):
+    info, _ = member("a.jpg", size=-10240)
+    (tmp_path / "x.tar").write_bytes(tar_bytes(*sample("a"))[:2048] + info.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
+    assert "damaged tar" in reasons(read(tmp_path / "x.tar"))
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_truncated_tar_gives_what_can_be_read_and_says_so(tmp_path, packed):
+    whole = tar_bytes(*sample("a"), *sample("b", os.urandom(4000)))
+    cut = 4 * 512 + 512 + 1000  # inside the second image
+    path = tmp_path / ("x.tar.gz" if packed else "x.tar")
+    path.write_bytes(gzip.compress(whole)[:-2500] if packed else whole[:cut])
+    records = read(path)
+    assert records[0] == Pair("x/a", "a dot", b"JPEG")
+    assert records[-1] == Rejected("x", "truncated tar")
+    assert set(reasons(records)) == {"truncated tar"}
+    assert WebDataset(str(path)).count(str(path)) == len(records)
+
+
+def test_a_damaged_header_is_no_silent_end(tmp_path):
+    data = bytearray(tar_bytes(*sample("a"), *sample("b"), *sample("c")))
+    data[4 * 512] ^= 0xFF  # the first byte of the second sample's first header
+    (tmp_path / "x.tar").write_bytes(data)
+    assert read(tmp_path / "x.tar") == [Pair("x/a", "a dot", b"JPEG"), Rejected("x", "damaged tar")]
+
+
+def test_a_tar_without_its_end_marks_and_an_empty_one(tmp_path):
+    (tmp_path / "x.tar").write_bytes(tar_bytes(*sample("a"))[: 4 * 512])
+    assert reasons(read(tmp_path / "x.tar")) == ["truncated tar"]
+    (tmp_path / "y.tar").write_bytes(b"")
+    assert read(tmp_path / "y.tar") == [Rejected("y", "truncated tar")]
+    write(tmp_path / "z.tar")
+    assert read(tmp_path / "z.tar") == []
+
+
+WHOLE = tar_bytes(*sample("a"), *sample("b", b"x" * 700, None, {"caption": "c"}), *sample("c" * 150), *sample("d"))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_fuzzed_tars_raise_nothing_and_lose_nothing(tmp_path_factory, data):
+    body = bytearray(WHOLE[: data.draw(st.integers(0, len(WHOLE)))])
+    for at, value in data.draw(st.lists(st.tuples(st.integers(0, len(WHOLE)), st.integers(0, 255)), max_size=4)):
+        if at < len(body):
+            body[at] = value
+    packed = data.draw(st.booleans())
+    path = tmp_path_factory.mktemp("fuzz") / ("x.tgz" if packed else "x.tar")
+    path.write_bytes(gzip.compress(bytes(body))[: data.draw(st.integers(1, 4000))] if packed else body)
+    source = WebDataset(str(path))
+    records = list(source.read(str(path)))
+    assert source.count(str(path)) == len(records)
+    keys = [record.key for record in records if isinstance(record, Pair)]
+    assert len(keys) == len(set(keys))
+    assert all(isinstance(record, Pair | Rejected) for record in records)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(max_size=3000))
+def test_bytes_that_are_no_tar(tmp_path_factory, body):
+    path = tmp_path_factory.mktemp("fuzz") / "x.tar"
+    path.write_bytes(body)
+    assert all(isinstance(record, Rejected) for record in read(path))
+
+
+def test_braces_joins_globs_and_lists(tmp_path):
+    for name in ("a/000", "a/001", "b/000", "b/007"):
+        write(tmp_path / f"{name}.tar", *sample(name[-1]))
+    a, b = [str(tmp_path / f"a/00{i}.tar") for i in range(2)], [str(tmp_path / f"b/00{i}.tar") for i in (0, 7)]
+    assert WebDataset(f"{tmp_path}/a/{{000..001}}.tar").shards() == a
+    assert WebDataset(f"{tmp_path}/a/{{000..001}}.tar::{tmp_path}/b/*.tar").shards() == a + b
+    assert WebDataset([f"{tmp_path}/b/00{{0,7}}.tar", f"{tmp_path}/a/*.tar"]).shards() == b + a
+    assert WebDataset(f"file://{a[0]}").shards() == a[:1]
+
+
+def test_shards_of_one_name_keep_their_keys_apart(tmp_path):
+    for folder in "ab":
+        write(tmp_path / folder / "0.tar", *sample("k"))
+    assert [record.key for record in read(tmp_path / "{a,b}/0.tar")] == ["a/0/k", "b/0/k"]
+
+
+@pytest.mark.parametrize(
+    ("urls", "words"),
+    [
+        ("{folder}/no*.tar", "No shard matches '{folder}/no*.tar'"),
+        ("{folder}/{{0..2}}.tar", "'{folder}/1.tar' is not a file (2 of 3"),
+        ("{folder}/{{0..2.tar", "cannot be expanded"),
+        ("{folder}/${{NO_SUCH}}.tar", "cannot be expanded"),
+        ("{folder}/0.tar::{folder}/*.tar", "'{folder}/0.tar' is named 2 times"),
+        ("{folder}", "is not a file"),
+        ("", "is not a file"),
+        ([], "No shard is named"),
+        ("nosuch://host/a.tar", "'nosuch://host/a.tar' cannot be opened"),
+        ("pipe:touch {folder}/ran::{folder}/0.tar", "would run a shell command"),
+        (["{{pipe:touch {folder}/ran,x}}.tar"], "would run a shell command"),
+    ],
+)
+def test_a_bad_pattern_is_named(tmp_path, urls, words):
+    write(tmp_path / "0.tar", *sample("a"))
+    filled = [u.format(folder=tmp_path) for u in urls] if isinstance(urls, list) else urls.format(folder=tmp_path)
+    source = WebDataset(filled)
+    with pytest.raises(LmiaError) as error:
+        source.fingerprint(source.shards()[0])
+    assert words.format(folder=tmp_path) in error.value.problem
+    assert error.value.remedy
+    assert not (tmp_path / "ran").exists()
+
+
+def test_pipes_run_when_allowed_and_only_shards_are_read(tmp_path):
+    path = write(tmp_path / "0.tar", *sample("a"))
+    assert [record.caption for record in read(f"pipe:cat {path}", allow_pipe=True)] == ["a dot"]
+    with pytest.raises(LmiaError, match="cannot be read"):
+        read("pipe:cat /no/such/file", allow_pipe=True)
+    with pytest.raises(LmiaError, match="is not a shard"):
+        next(WebDataset(path).read("pipe:touch ran"))
+
+
+def test_claims_need_every_part_to_be_a_tar(tmp_path):
+    (tmp_path / "folder.tar").mkdir()
+    yes = ("a.tar", "a/{0..9}.tar.gz", "s3://b/{a.tgz,b.tgz}", "x.tar::y.tgz", "pipe:cat a", "https://h/a.tar?sig=1")
+    no = ("a.csv", "x.tar::y.csv", "", "folder", str(tmp_path / "folder.tar"))
+    assert [WebDataset.claims(spec) for spec in yes] == [{"urls": spec} for spec in yes]
+    assert [WebDataset.claims(spec) for spec in no] == [None] * len(no)
+    long = "::".join(["shard.tar"] * 2000)
+    assert WebDataset.claims(long) == {"urls": long}
+
+
+def test_fingerprint_follows_the_file_and_the_options(tmp_path):
+    path = write(tmp_path / "0.tar", *sample("a"))
+    before = WebDataset(path).fingerprint(path)
+    assert WebDataset(path).fingerprint(path) == before
+    assert WebDataset(path, text_key="cap").fingerprint(path) != before
+    os.utime(path, ns=(1, 1))
+    assert WebDataset(path).fingerprint(path) != before
+
+
+def test_a_pickled_source_reads_the_same(tmp_path):
+    source = WebDataset(write(tmp_path / "0.tar", *sample("a"), *sample("b")))
+    fresh, used = pickle.loads(pickle.dumps(source)), (source.shards(), pickle.loads(pickle.dumps(source)))[1]
+    for copy in (fresh, used):
+        assert list(copy.read(source.shards()[0])) == list(source.read(source.shards()[0]))
+    assert fresh.settings == source.settings
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def served(tmp_path, monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path)))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_remote_shards_stream_like_local_ones(tmp_path, served):
+    for i in range(2):
+        write(tmp_path / f"{i}.tar", *sample(f"k{i}", os.urandom(300_000)), *sample(f"l{i}"))
+    remote, local = WebDataset(f"{served}/{{0..1}}.tar"), WebDataset(f"{tmp_path}/{{0..1}}.tar")
+    assert remote.shards() == [f"{served}/0.tar", f"{served}/1.tar"]
+    for near, far in zip(local.shards(), remote.shards(), strict=True):
+        assert list(local.read(near)) == list(remote.read(far))
+        assert local.count(near) == remote.count(far) == 2
+    assert WebDataset(f"{served}/*.tar").shards() == remote.shards()
+    before = remote.fingerprint(remote.shards()[0])
+    os.utime(tmp_path / "0.tar", (1e9, 1e9))
+    assert remote.fingerprint(remote.shards()[0]) != before
+
+
+def test_a_remote_shard_that_is_not_there_is_an_error_not_a_rejection(served):
+    source = WebDataset(f"{served}/9.tar")
+    for step in (source.fingerprint, lambda shard: list(source.read(shard))):
+        with pytest.raises(LmiaError, match=r"9\.tar' cannot be read"):
+            step(source.shards()[0])

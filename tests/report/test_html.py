@@ -1,0 +1,172 @@
+"""report.html: one safe, self-contained page that answers first."""
+
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+from lmia.report import html, lmia_audit_finished, sentences
+from lmia.report.archive import to_json
+
+from report import examples
+
+VOID = {"meta", "br", "img", "link", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """What a browser would find: tags, attributes, text; and whether every tag is closed."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.words, self.open, self.attributes = [], [], [], []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.words).split())
+
+
+@pytest.fixture(
+    params=[examples.leakage, examples.suspects, examples.none_ran, examples.hostile], ids=lambda f: f.__name__
+)
+def report(request):
+    return request.param()
+
+
+def check_safe(text):
+    page = Page(text)
+    assert not {"script", "iframe", "object", "embed", "link", "base", "form"} & set(page.tags)
+    for tag, name, value in page.attributes:
+        assert not name.startswith("on"), (tag, name)
+        if name in ("src", "href", "xlink:href", "srcset", "action", "style"):
+            assert value.startswith(("#", "data:image/jpeg;base64,")) or name == "style", (tag, name, value)
+            assert "url(" not in value or "url(#" in value
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+    assert "@import" not in text
+    text.encode("utf-8")
+    return page
+
+
+def test_safe_whole_and_small(report):
+    text = html.html(report)
+    check_safe(text)
+    assert len(text.encode()) < 1 << 20
+    assert "default-src 'none'" in text
+
+
+@pytest.mark.parametrize("make", [examples.leakage, examples.suspects, examples.none_ran], ids=lambda f: f.__name__)
+def test_says_the_question_the_answer_and_all_that_matters(make):
+    report = make()
+    text = Page(html.html(report)).text
+    for said in (
+        sentences.question(report),
+        sentences.answer(report),
+        *sentences.sides(report),
+        *sentences.limits(report),
+        *report.warnings,
+        *(attack.name for attack in report.attacks),
+        *(note for attack in report.attacks for note in sentences.notes(attack)),
+        *(reason for role in report.roles for reason in role.rejected),
+        "weights_sha256",
+        report.scores_sha256,
+    ):
+        assert " ".join(said.split()) in text
+
+
+def test_the_first_screen_has_question_answer_figure_sides_and_limits_in_that_order():
+    text = html.html(examples.leakage()).partition("</header>")[0]
+    marks = [
+        "DEMO: not your data</p>",
+        "<h1>Does demo-clip",
+        'class="answer">Yes',
+        "<svg",
+        "Members: 400",
+        "What this does not show",
+    ]
+    places = [text.index(mark) for mark in marks]
+    assert places == sorted(places)
+    assert text.count("<svg") == 1
+
+
+def test_demo_is_said_only_of_the_demo():
+    assert sentences.DEMO in html.html(examples.leakage())
+    assert sentences.DEMO not in html.html(examples.leakage(demo=False))
+
+
+def test_hostile_text_is_shown_as_text():
+    page = Page(html.html(examples.hostile()))
+    shown = examples.HOSTILE.replace("\x1b", r"\x1b").replace("\u202e", r"\u202e").replace("\udc80", r"\udc80")
+    assert page.text.count(shown) > 15
+    assert "{{ 7*7 }}" in page.text
+
+
+def test_tables_of_findings_not_estimable_and_nothing_to_learn():
+    text = Page(html.html(examples.leakage())).text
+    for said in (
+        "pseudo_members",
+        "2655",
+        "0.554",
+        "not estimable",
+        "needs 10,000 non-members, has 400",
+        "nothing to learn",
+    ):
+        assert said in text
+    assert "nan" not in text.lower().split()
+
+
+def test_suspects_have_no_forest_and_no_roc():
+    text = html.html(examples.suspects())
+    assert "Each suspect got a score" in text
+    assert "37 with q at most 0.05" in Page(text).text
+    assert "false positive rate: non-members wrongly named" not in text
+    assert text.count("<svg") == 2
+
+
+def test_no_attack_at_all():
+    assert "No answer: no attack was asked for." in html.html(examples.leakage(attacks=()))
+
+
+def test_many_attacks_with_endless_findings_stay_below_a_mebibyte():
+    rows = [{"name": "x" * 5000, "value": 0.5}] * 2000
+    many = tuple(
+        replace(examples.attack(f"a{i}", 0.7), findings={"rows": rows[:50]} if i % 8 == 0 else {}) for i in range(16)
+    )
+    report = examples.leakage(attacks=(*many, replace(many[0], name="big", findings={"rows": rows})))
+    text = html.html(report)
+    assert len(text.encode()) < 1 << 20
+    assert "1,900 more rows are in report.json." in Page(text).text
+
+
+def test_the_same_report_makes_the_same_page(report):
+    assert html.html(report) == html.html(report)
+
+
+def test_the_event_writes_both_pages(tmp_path):
+    lmia_audit_finished(examples.leakage(), tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "report.md"]
+    assert (tmp_path / "report.html").read_text("utf-8") == html.html(examples.leakage())
+
+
+def test_writing_changes_no_report():
+    report = examples.leakage()
+    before = to_json(report)
+    html.html(report)
+    assert to_json(report) == before
