@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from lmia.data import AuditData
 from lmia.errors import LmiaError
 from lmia.extract import FeatureExtractor
 from lmia.progress import PairProgress
+from lmia.quiet import quiet
 from lmia.record import TRAINER_DEFAULTS
 from lmia.registry import registry
 from lmia.report import AuditReport
@@ -116,16 +115,17 @@ class AuditCLI(LightningCLI):
 
 def audit(argv: Sequence[str]) -> int:
     """Run `lmia audit` with the words behind it; print the summary and where the report lies."""
-    quiet()
     if {"-h", "--help"} & set(argv):
         print(GUIDE)
-        AuditCLI(["--help"])
+        with quiet():
+            AuditCLI(["--help"])
     tree = request([word for word in argv if word != "--print_config"])
     if "--print_config" in argv:
         print(yaml.safe_dump(tree, sort_keys=False), end="")
         return 0
     try:
-        cli = AuditCLI(tree)
+        with quiet():
+            cli = AuditCLI(tree)
     except ArgumentError as error:
         problem = " ".join(str(error.message).split())
         raise LmiaError(problem.rstrip(".") + ".", "`lmia audit --help` explains every option.") from error
@@ -145,13 +145,6 @@ def plugins(argv: Sequence[str]) -> int:
     console = Console()
     console.print(table)
     return 0
-
-
-def quiet() -> None:
-    """Silence what Lightning says of itself; warnings that concern the audit are said in the report."""
-    for name in ("lightning.pytorch", "lightning.fabric", "pytorch_lightning"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", module=r"lightning\.")
 
 
 GUIDE = """\

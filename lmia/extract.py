@@ -19,6 +19,7 @@ from lmia.attack import Attack, Batch
 from lmia.data import AuditData, Read, Shard
 from lmia.errors import LmiaError
 from lmia.picture import Facts
+from lmia.quiet import quiet
 from lmia.samples import Samples
 from lmia.settings import digest, made_by, plain
 from lmia.source import Rejected
@@ -111,8 +112,8 @@ class FeatureExtractor(LightningModule):
             batch.pixels = batch.pixels.to(device, non_blocking=True)
         return batch
 
-    def predict_step(self, batch: Read, batch_idx: int) -> None:
-        """Encode a batch's images at once; its captions when a window of them is full or the shard ends."""
+    def predict_step(self, batch: Read, batch_idx: int) -> int:
+        """Encode a batch's images at once, its captions when a window of them is full or the shard ends; return b."""
         if batch.error is not None:
             raise batch.error
         shard = self._shards.setdefault(batch.shard, _Open())
@@ -125,6 +126,7 @@ class FeatureExtractor(LightningModule):
             self._close_window(shard)
         if batch.last:
             self._commit(batch.shard, self._shards.pop(batch.shard))
+        return len(batch.rows)
 
     def _seen(self) -> list[str]:
         """Name the views that some wanted array is of."""
@@ -252,7 +254,8 @@ def extract(
         extractor.measurements = [m for m in measurements if m.array in lacking]
         data.todo, data.preprocess = todo, extractor.target.preprocess
         extractor.target.eval()
-        trainer.predict(extractor, datamodule=data, return_predictions=False)
+        with quiet():
+            trainer.predict(extractor, datamodule=data, return_predictions=False)
     seconds = time.perf_counter() - start
     return {
         "shards": len(distinct),

@@ -21,6 +21,7 @@ from lmia.data import AuditData
 from lmia.errors import LmiaError
 from lmia.extract import FeatureExtractor
 from lmia.progress import PairProgress
+from lmia.quiet import quiet
 from lmia.report import AttackResult
 from lmia.settings import plain
 
@@ -53,7 +54,8 @@ def trainer(**settings: object) -> Trainer:
         1
     """
     chosen = {**TRAINER_DEFAULTS, "callbacks": [PairProgress()], **settings}
-    return Trainer(**chosen)  # type: ignore[arg-type]
+    with quiet():
+        return Trainer(**chosen)  # type: ignore[arg-type]
 
 
 def config(

@@ -1,14 +1,47 @@
-"""Numbers from scores and labels: metrics, intervals, thresholds. A higher score means more likely a member, always."""
+"""Numbers from scores and labels: metrics, intervals, thresholds. A higher score means more likely a member, always.
 
-from lmia.evidence.accuracy import balanced_accuracy, balanced_accuracy_best, rate
-from lmia.evidence.auc import auroc, auroc_difference
-from lmia.evidence.conformal import benjamini_hochberg, conformal_p, conformal_threshold, deploy
-from lmia.evidence.estimate import Estimate
-from lmia.evidence.histogram import histogram
-from lmia.evidence.ranks import as_ranks
-from lmia.evidence.results import TPR, Curve, Histogram, Threshold
-from lmia.evidence.roc import roc, thin_curve
-from lmia.evidence.tpr import TPRAtFPR, check_fprs, tpr_at_fpr
+Everything public is here by name. A report is read without torch, so nothing heavy is imported before it is asked for.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lmia.evidence.accuracy import balanced_accuracy, balanced_accuracy_best, rate
+    from lmia.evidence.auc import auroc, auroc_difference
+    from lmia.evidence.bins import histogram
+    from lmia.evidence.conformal import benjamini_hochberg, conformal_p, conformal_threshold, deploy
+    from lmia.evidence.curve import roc, thin_curve
+    from lmia.evidence.estimate import Estimate
+    from lmia.evidence.ranks import as_ranks
+    from lmia.evidence.results import TPR, Curve, Histogram, Threshold
+    from lmia.evidence.tpr import TPRAtFPR, check_fprs, tpr_at_fpr
+
+_HOMES = {
+    "Curve": "results",
+    "Estimate": "estimate",
+    "Histogram": "results",
+    "TPR": "results",
+    "TPRAtFPR": "tpr",
+    "Threshold": "results",
+    "as_ranks": "ranks",
+    "auroc": "auc",
+    "auroc_difference": "auc",
+    "balanced_accuracy": "accuracy",
+    "balanced_accuracy_best": "accuracy",
+    "benjamini_hochberg": "conformal",
+    "check_fprs": "tpr",
+    "conformal_p": "conformal",
+    "conformal_threshold": "conformal",
+    "deploy": "conformal",
+    "histogram": "bins",
+    "rate": "accuracy",
+    "roc": "curve",
+    "thin_curve": "curve",
+    "tpr_at_fpr": "tpr",
+}
 
 __all__ = [
     "TPR",
@@ -33,3 +66,9 @@ __all__ = [
     "thin_curve",
     "tpr_at_fpr",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOMES:
+        return getattr(import_module(f"lmia.evidence.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'lmia.evidence' has no attribute '{name}'")

@@ -8,8 +8,8 @@ from scipy.special import kolmogi
 from torch import Tensor
 
 from lmia.evidence.bounds import clopper_pearson, mover
+from lmia.evidence.curve import roc
 from lmia.evidence.estimate import Estimate
-from lmia.evidence.roc import roc
 from lmia.evidence.sides import as_truth
 
 

@@ -27,7 +27,7 @@ class Plan:
     """
 
     stop_auc: float = 0.80
-    max_epochs: int = 40
+    max_epochs: int = 24
     batch: int = 128
     lr: float = 1e-3
 
@@ -93,7 +93,7 @@ def fit(
     """
     shown = torch.repeat_interleave(torch.arange(len(times)), times)
     steps = plan.max_epochs * -(-len(shown) // plan.batch)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=plan.lr, weight_decay=0.01)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=plan.lr, weight_decay=0.01, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _share(step, steps))
     aucs: list[float] = []
     with _progress() as bar:

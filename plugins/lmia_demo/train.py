@@ -59,7 +59,7 @@ def train(
     repeated: int = 200,
     repeats: int = 8,
     stop_auc: float = 0.80,
-    max_epochs: int = 40,
+    max_epochs: int = 24,
     batch: int = 128,
     lr: float = 1e-3,
     image_size: int = 48,

@@ -8,7 +8,7 @@ from random import Random
 from lmia import LmiaError, View
 from lmia.views import IDENTITY
 
-from lmia_kornia.steps import Chain, Step
+from lmia_kornia.chain import Chain, Step
 
 Kinds = Mapping[str, Callable[[Random], tuple[Step, ...]]]
 """By the name of each kind of view: what draws its steps."""
@@ -54,7 +54,7 @@ def drawn(kinds: Kinds, k: int, strength: float, seed: int) -> dict[str, View]:
     two sets that draw the same view share it.
 
     Example:
-        >>> from lmia_kornia.steps import Blurring
+        >>> from lmia_kornia.optics import Blurring
         >>> list(drawn({"blur": lambda rng: (Blurring(rng.random()),)}, 2, 1.0, seed=0))
         ['identity', 'blur-1', 'blur-2']
     """
@@ -71,7 +71,7 @@ def listed(kind: str, steps: Sequence[Step], strength: float) -> dict[str, View]
     """Name the identity and one view for every step.
 
     Example:
-        >>> from lmia_kornia.steps import Blurring
+        >>> from lmia_kornia.optics import Blurring
         >>> list(listed("blur", [Blurring(0.01)], 1.0))
         ['identity', 'blur-1']
     """

@@ -10,7 +10,9 @@ from lmia.views import IDENTITY
 
 from lmia_kornia import draw
 from lmia_kornia.build import Kinds, checked_k, checked_strength, drawn, listed
-from lmia_kornia.steps import Affine, Blurring, Chain, Flip, Jpeg
+from lmia_kornia.chain import Chain
+from lmia_kornia.geometry import Affine, Flip
+from lmia_kornia.optics import Blurring, Jpeg
 
 
 class Rotations(Views):

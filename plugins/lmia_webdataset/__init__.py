@@ -91,7 +91,7 @@ class WebDataset(lmia.Source):
         for record in self._records(shard, self._label(shard), headers_only=False):
             if isinstance(record, lmia.Rejected):
                 yield record
-            elif False:
+            elif record.key in seen:
                 yield lmia.Rejected(record.key, "duplicate key")
             else:
                 seen.add(record.key)

@@ -24,7 +24,9 @@ from lmia_kornia import (
     Rotations,
     lmia_views,
 )
-from lmia_kornia.steps import Affine, Crop, Jitter
+from lmia_kornia.chain import CACHED
+from lmia_kornia.geometry import Affine, Crop
+from lmia_kornia.optics import Jitter
 
 PICTURES = [Gentle, FourBasic, Rotations, Crops, Blur, Colour, JPEG, Composed]
 SEEDED = [Gentle, FourBasic, Crops, Colour, Composed, Captions]
@@ -75,6 +77,13 @@ def test_a_row_depends_on_no_other_row(name):
     assert torch.allclose(together, alone, rtol=0, atol=1e-6)
     assert torch.allclose(view(five[order]), together[order], rtol=0, atol=1e-6)
     assert torch.allclose(company, together, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["Composed/composed-1", "FourBasic/affine-1", "JPEG/jpeg-4"])
+def test_a_row_depends_on_no_other_row_where_a_batch_is_done_in_parts(name):
+    view, many = VIEWS[name], batch(9, 224, 224)
+    assert 9 * many[0].numel() > CACHED
+    assert torch.allclose(view(many)[[0, 6, 8]], view(many[[0, 6, 8]]), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", VIEWS)

@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from lmia_kornia.steps import Affine, Blurring, Chain, Crop, Flip, Jitter, Jpeg
+from lmia_kornia.chain import Chain
+from lmia_kornia.geometry import Affine, Crop, Flip
+from lmia_kornia.optics import Blurring, Jitter, Jpeg
 
 GREY = np.array([0.299, 0.587, 0.114])
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 from hypothesis import given
 from lmia.errors import LmiaError
-from lmia.evidence.roc import roc, thin_curve
+from lmia.evidence.curve import roc, thin_curve
 from sklearn.metrics import roc_curve
 
 from evidence.cases import binormal, samples

@@ -1,0 +1,181 @@
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import normalize
+from worlds import Loss, Matrices, Noise, Reflections, picture
+
+import lmia
+from lmia import record
+from lmia.data import AuditData, shards_of
+from lmia.extract import FeatureExtractor, Measurement, checked_views, extract
+
+
+def run(target, source, tmp_path, needs=("cosine",), views=None, measurements=(), workers=0, batch=16):
+    extractor = FeatureExtractor(target, views, tmp_path / "cache")
+    data = AuditData(members=source, batch=batch, workers=workers)
+    shards = shards_of(source)
+    arrays = extractor.arrays(needs, views is not None)
+    told = extract(record.trainer(accelerator="cpu"), extractor, data, shards, arrays, measurements)
+    return extractor, shards, told
+
+
+def features(target, indices):
+    image = torch.stack([target.preprocess(picture(i)) for i in indices]).float() / 255
+    text = target.tokenize([f"pair {i}" for i in indices])
+    with torch.no_grad():
+        return target.encode_image(image), target.encode_text(text)
+
+
+def test_cosine_and_features_are_the_targets_own(tmp_path):
+    target = Matrices("0:30")
+    extractor, shards, _ = run(target, Noise(0, 100, shard=40), tmp_path, {"embeddings"})
+    image, text = features(target, range(100))
+    for name, expected in (("image", image), ("text", text)):
+        stored = np.concatenate([extractor.store.array(name, shard.key) for shard in shards])
+        np.testing.assert_allclose(stored, expected.numpy(), rtol=1e-6, atol=1e-6)
+    stored = np.concatenate([extractor.store.array("cosine", shard.key) for shard in shards])
+    unit = image.numpy().astype(np.float64), text.numpy().astype(np.float64)
+    cosine = (unit[0] * unit[1]).sum(1) / np.linalg.norm(unit[0], axis=1) / np.linalg.norm(unit[1], axis=1)
+    np.testing.assert_allclose(stored, cosine, atol=1e-6)
+
+
+def test_views_cost_one_pass_each_and_decode_nothing_twice(tmp_path):
+    source, target = Noise(0, 50), Matrices()
+    extractor, shards, _ = run(target, source, tmp_path, {"view_embeddings"}, Reflections())
+    assert target.calls["image"] == 3 * 50  # identity and two image views; the caption view shares the identity's
+    assert target.calls["text"] == 2 * 50  # the captions, and the loud ones
+    assert source.reads == 1
+    stored = extractor.store.array(extractor.column("image", "mirror"), shards[0].key)
+    pixels = torch.stack([target.preprocess(picture(i)) for i in range(50)]).float() / 255
+    np.testing.assert_allclose(stored, target.encode_image(pixels.flip(-1)).detach().numpy(), atol=1e-5)
+    assert extractor.column("image", "loud") == "image"
+    assert extractor.column("text", "mirror") == "text"
+
+
+def test_second_run_makes_no_forward_pass(tmp_path):
+    target, source = Matrices(), Noise(0, 40)
+    run(target, source, tmp_path, {"embeddings"})
+    calls = dict(target.calls)
+    _, _, told = run(target, source, tmp_path, {"cosine"})
+    assert target.calls == calls
+    assert source.reads == 1
+    assert told["shards_cached"] == told["shards"] == 1
+
+
+def test_only_missing_arrays_and_shards_are_computed(tmp_path):
+    target = Matrices()
+    run(target, Noise(0, 40, shard=40), tmp_path, {"cosine"})
+    before = target.calls["image"]
+    source = Noise(0, 80, shard=40)
+    source.fingerprint = lambda shard: Noise(0, 40, shard=40).fingerprint(shard) if shard == "0" else shard
+    _, _, told = run(target, source, tmp_path, {"cosine"})
+    assert told["shards_cached"] == 1
+    assert target.calls["image"] - before == 40
+
+
+def test_another_weight_is_another_cache(tmp_path):
+    run(Matrices(seed=0), Noise(0, 20), tmp_path)
+    changed = Matrices(seed=0)
+    changed.image.weight.data[0, 0] += 1
+    run(changed, Noise(0, 20), tmp_path)
+    assert changed.calls["image"] == 20
+
+
+def test_equal_captions_are_encoded_once(tmp_path):
+    class Same(Noise):
+        def read(self, shard):
+            for pair in super().read(shard):
+                yield lmia.Pair(pair.key, "pair 7", pair.image)
+
+    target = Matrices()
+    _, _, told = run(target, Same(0, 30), tmp_path)
+    assert told["captions_encoded"] == 1 == target.calls["text"]
+
+
+@pytest.mark.parametrize(("batch", "workers"), [(1, 0), (7, 0), (64, 0), (16, 2)])
+def test_batch_and_workers_change_rounding_at_most(tmp_path, batch, workers):
+    target = Matrices("0:50")
+    source = Noise(0, 100, shard=30, broken=11)
+    extractor, shards, _ = run(target, source, tmp_path, {"embeddings"}, workers=workers, batch=batch)
+    kept = [i for i in range(100) if i % 11]
+    image, _ = features(target, kept)
+    stored = np.concatenate([extractor.store.array("image", shard.key) for shard in shards])
+    np.testing.assert_allclose(stored, image.numpy(), rtol=1e-5, atol=1e-5)
+    keys = [key for shard in shards for key in extractor.store.pairs(shard.key)[0]["key"].to_pylist()]
+    assert keys == [f"noise/{i}" for i in kept]
+
+
+def test_nothing_is_lost(tmp_path):
+    extractor, shards, _ = run(Matrices(), Noise(0, 100, shard=30, broken=3), tmp_path)
+    rows = [extractor.store.pairs(shard.key) for shard in shards]
+    assert sum(len(table) for table, _ in rows) == 66
+    assert [bad.reason for _, found in rows for bad in found] == ["image does not decode"] * 34
+
+
+def test_shard_of_nothing_usable_is_committed(tmp_path):
+    extractor, shards, _ = run(Matrices(), Noise(0, 4, broken=1), tmp_path, {"embeddings"})
+    assert extractor.store.array("cosine", shards[0].key).shape == (0,)
+    assert not extractor.store.lacks(shards[0].key, ["cosine", "image", "text"])
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_readers_mistake_reaches_the_user(tmp_path, workers):
+    class Gone(Noise):
+        def read(self, shard):
+            raise lmia.LmiaError("The disk is gone.", "Bring it back.")
+            yield
+
+    with pytest.raises(lmia.LmiaError, match=r"The disk is gone\.\nBring it back\."):
+        run(Matrices(), Gone(0, 10), tmp_path, workers=workers)
+
+
+def test_measurements_see_gradients_and_are_stored_by_settings(tmp_path):
+    target, attack = Matrices("0:10"), Loss()
+    measurement = Measurement(attack)
+    extractor, shards, _ = run(target, Noise(0, 20), tmp_path, {"cosine"}, measurements=[measurement])
+    found = extractor.store.measured(measurement.array, shards[0].key)["norm"]
+    pixels = torch.stack([target.preprocess(picture(i)) for i in range(20)]).float().div(255).requires_grad_()
+    text = normalize(target.encode_text(target.tokenize([f"pair {i}" for i in range(20)])), dim=-1)
+    (normalize(target.encode_image(pixels), dim=-1) * text).sum().backward()
+    np.testing.assert_allclose(found, pixels.grad.flatten(1).norm(dim=1).numpy(), rtol=1e-5)
+
+
+def test_a_measurement_of_the_wrong_length_is_named(tmp_path):
+    class Short(Loss):
+        def measure(self, target, batch, anchors):
+            return {"norm": torch.zeros(1)}
+
+    with pytest.raises(lmia.LmiaError, match=r"Short.measure returned .*norm"):
+        run(Matrices(), Noise(0, 20), tmp_path, measurements=[Measurement(Short())])
+
+
+def test_low_precision_is_stored_small(tmp_path):
+    class Half(Matrices):
+        precision = "bf16"
+
+        def encode_image(self, pixels):
+            return super().encode_image(pixels).bfloat16()
+
+    extractor, shards, _ = run(Half(), Noise(0, 10), tmp_path, {"embeddings"})
+    assert extractor.store.array("image", shards[0].key).dtype == np.float16
+    assert extractor.store.array("cosine", shards[0].key).dtype == np.float32
+
+
+def test_views_must_begin_with_the_identity():
+    class Headless(lmia.Views):
+        def views(self):
+            return {"down": lmia.View()}
+
+    with pytest.raises(lmia.LmiaError, match="do not begin with an untouched 'identity'"):
+        checked_views(Headless())
+
+
+def test_needs_decide_what_is_stored(tmp_path):
+    extractor = FeatureExtractor(Matrices(), Reflections(), tmp_path)
+    assert extractor.arrays({"cosine"}, views=False) == ["cosine"]
+    assert extractor.arrays({"embeddings"}, views=False) == ["cosine", "image", "text"]
+    with_views = extractor.arrays({"view_embeddings"}, views=True)
+    assert sum(name.startswith("cosine") for name in with_views) == 4
+    assert sum(name.startswith("image") for name in with_views) == 3
+    assert sum(name.startswith("text") for name in with_views) == 2
+    assert extractor.view_names(True) == ("identity", "down", "mirror", "loud")
