@@ -25,7 +25,6 @@ from lmia.store import Store
 Rows = NDArray[np.int64]
 
 AUDITED = ("members", "nonmembers", "suspects")
-KNOWN = ("fit", "calibration")
 KNOWN_SHARE, POOL_SHARE, CALIBRATION_SHARE = 0.3, 0.2, 1 / 3
 """Shares cut from given roles: known non-members from `nonmembers`; the pool from both sides; calibration from known."""
 
@@ -114,8 +113,8 @@ def assign(data: AuditData, plan: Mapping[str, Sequence[Shard]], store: Store, s
                 "Check the files; `rejected` counts the records by reason.",
             )
     groups = duplicate_groups(rows)
+    warnings = _check_overlap(found, groups, rows, data.allow_overlap)
     parts, notes = _cut(found, groups, seed)
-    warnings = _check_overlap(parts, groups, rows, data.allow_overlap)
     return Roles(shards, rows, parts, groups, _counts(records, found, parts, notes), warnings)
 
 
@@ -221,20 +220,20 @@ def _counts(
     return counts
 
 
-def _check_overlap(parts: Mapping[str, Rows], groups: NDArray[np.int64], rows: pa.Table, allow: bool) -> list[str]:
-    """Refuse what would falsify the audit; what the user may allow becomes a warning."""
-    audited = [part for part in AUDITED if part in parts]
-    fatal = [(part, known) for part in audited for known in KNOWN]
-    fatal += [("members", "nonmembers")] if "members" in parts else []
-    soft = [(part, "pool") for part in (*audited, *KNOWN) if "pool" in parts]
+def _check_overlap(found: Mapping[str, Rows], groups: NDArray[np.int64], rows: pa.Table, allow: bool) -> list[str]:
+    """Refuse what would falsify the audit; what the user may allow becomes a warning. Cuts keep groups whole."""
+    audited = [role for role in AUDITED if role in found]
+    fatal = [("members", "nonmembers"), *((role, "known_nonmembers") for role in audited)]
+    soft = [(role, "pool") for role in (*audited, "known_nonmembers")]
     warnings = []
     for one, other in (*fatal, *soft):
-        shared = np.intersect1d(groups[parts[one]], groups[parts[other]])
-        if not len(shared):
+        if one not in found or other not in found:
             continue
-        where = parts[one][np.isin(groups[parts[one]], shared)]
+        where = found[one][np.isin(groups[found[one]], groups[found[other]])]
+        if not len(where):
+            continue
         keys = ", ".join(repr(key) for key in rows["key"].take(pa.array(where[:3])).to_pylist())
-        said = f"{len(where)} of {len(parts[one])} pairs of {_named(one)} are also in {_named(other)}, such as {keys}"
+        said = f"{len(where)} of {len(found[one])} pairs of {one} are also in {other}, such as {keys}"
         if (one, other) in fatal or not allow:
             raise LmiaError(f"{said}.", _WAY_OUT if (one, other) in fatal else _WAY_OUT + _ALLOW)
         warnings.append(f"{said}; --allow-overlap was given. Scores of these pairs are biased.")
@@ -243,7 +242,3 @@ def _check_overlap(parts: Mapping[str, Rows], groups: NDArray[np.int64], rows: p
 
 _WAY_OUT = "Take these pairs out of one of the two: shared pairs alone can move a meaningless AUC from 0.5 to 0.86."
 _ALLOW = " Or give --allow-overlap, which the report then says."
-
-
-def _named(part: str) -> str:
-    return {"fit": "the known nonmembers", "calibration": "the known nonmembers", "pool": "the pool"}.get(part, part)

@@ -1,0 +1,94 @@
+import os
+
+import numpy as np
+import pytest
+
+from lmia.errors import LmiaError
+from lmia.picture import Facts
+from lmia.source import Rejected
+from lmia.store import Store, default_cache
+
+FACTS = Facts("aa", "bb", 3, 2, 10, "PNG", "", "")
+
+
+def filled(tmp_path):
+    store = Store(tmp_path, "target")
+    arrays = {"cosine": np.array([0.5, 0.25], np.float32)}
+    measured = {"measured@x": {"loss": np.array([1.0, 2.0])}}
+    store.write("s", arrays, measured, [("a", "ä cat", FACTS), ("b", "a dog", FACTS)], [Rejected("c", "no caption")])
+    return store
+
+
+def test_what_is_written_is_read(tmp_path):
+    store = filled(tmp_path)
+    rows, rejected = store.pairs("s")
+    assert store.array("cosine", "s").tolist() == [0.5, 0.25]
+    assert store.measured("measured@x", "s")["loss"].tolist() == [1.0, 2.0]
+    assert rows.to_pylist()[0] == {"key": "a", "caption": "ä cat"} | {
+        name: getattr(FACTS, name) for name in Facts.__dataclass_fields__
+    }
+    assert rejected == [Rejected("c", "no caption")]
+    assert isinstance(store.array("cosine", "s"), np.memmap)
+
+
+def test_lacks_names_what_is_missing(tmp_path):
+    store = filled(tmp_path)
+    assert store.lacks("s", ["cosine", "image", "measured@x"]) == ["image"]
+    assert store.lacks("t", ["cosine"]) == ["cosine", "pairs"]
+    assert Store(tmp_path, "another").lacks("s", ["cosine"]) == ["cosine", "pairs"]
+
+
+def test_a_broken_write_leaves_nothing_behind(tmp_path, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "save", full)
+    with pytest.raises(LmiaError, match="No space left on device"):
+        filled(tmp_path)
+    left = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert left == []
+
+
+def test_a_kill_between_files_leaves_the_shard_to_do(tmp_path, monkeypatch):
+    store = Store(tmp_path, "target")
+    monkeypatch.setattr("lmia.store.pq.write_table", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        store.write("s", {"cosine": np.zeros(1)}, {}, [("a", "b", FACTS)], [])
+    assert store.lacks("s", ["cosine"]) == ["pairs"]
+    assert not list(tmp_path.rglob(".*"))
+
+
+@pytest.mark.parametrize("name", ["cosine/s.npy", "pairs/s.parquet", "measured@x/s.npz"])
+def test_a_damaged_file_is_named(tmp_path, name):
+    store = filled(tmp_path)
+    (store.folder / name).write_bytes(b"nonsense")
+    with pytest.raises(LmiaError, match="cannot be read"):
+        store.array("cosine", "s"), store.pairs("s"), store.measured("measured@x", "s")
+
+
+def test_pickles_are_refused(tmp_path):
+    store = filled(tmp_path)
+    np.save(store.folder / "cosine" / "s.npy", np.array([{"a": os.system}], dtype=object), allow_pickle=True)
+    with pytest.raises(LmiaError, match="cannot be read"):
+        store.array("cosine", "s")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(LmiaError, match="cannot write"):
+        filled(tmp_path)
+
+
+def test_a_file_in_the_folders_place_is_named(tmp_path):
+    (tmp_path / "target").write_text("in the way")
+    with pytest.raises(LmiaError, match="cannot write"):
+        filled(tmp_path)
+
+
+def test_the_cache_is_where_the_environment_says(monkeypatch):
+    monkeypatch.setenv("LMIA_CACHE", "/somewhere")
+    assert str(default_cache()) == "/somewhere"
+    monkeypatch.delenv("LMIA_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/else")
+    assert str(default_cache()) == "/else/lmia"
