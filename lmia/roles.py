@@ -104,8 +104,7 @@ def assign(data: AuditData, plan: Mapping[str, Sequence[Shard]], store: Store, s
         every = np.concatenate([np.arange(starts[i], starts[i + 1]) for i in mine] or [np.zeros(0, np.int64)])
         bad = Counter(reason for i in mine for reason in rejected[i])
         found[role] = _drawn(source, every, rows)
-        left = len(every) - len(found[role])
-        note = f"{left} usable pairs outside the sample" if left else ""
+        note = _sampled(source, len(found[role]), len(every))
         records[role] = RoleCount(role, describe(source), len(every) + bad.total(), dict(bad), {}, note)
         if not len(found[role]):
             raise LmiaError(
@@ -133,6 +132,14 @@ def _drawn(source: Source, every: Rows, rows: pa.Table) -> Rows:
     if not isinstance(source, Sample):
         return every
     return every[source.draw(rows["key"].take(pa.array(every)).to_pylist())]
+
+
+def _sampled(source: Source, drawn: int, usable: int) -> str:
+    if not isinstance(source, Sample):
+        return ""
+    if drawn < source.n:
+        return f"{drawn} of the {source.n} asked for: the shards drawn hold no more usable pairs"
+    return f"{usable - drawn} usable pairs outside the sample" if usable > drawn else ""
 
 
 def duplicate_groups(rows: pa.Table) -> NDArray[np.int64]:

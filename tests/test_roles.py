@@ -50,7 +50,7 @@ def test_in_is_scored_plus_rejected_plus_left_out(tmp_path):
     roles = assigned(
         tmp_path,
         members=Noise(0, 100, broken=7),
-        nonmembers=Sample(Noise(100, 300, broken=5), 60),
+        nonmembers=Sample(Noise(100, 300, shard=100, broken=5), 60),
         known_nonmembers=Noise(300, 360),
         pool=Noise(360, 400),
     )
@@ -73,6 +73,12 @@ def test_a_sample_is_the_same_whatever_the_shards(tmp_path):
     assert drawn[0] == drawn[1] != drawn[2]
     assert len(set(drawn[0])) == 30
     assert len(Sample(Noise(0, 100, shard=10), 25).shards()) == 3
+
+
+def test_a_sample_that_falls_short_says_so(tmp_path):
+    short = Sample(Noise(100, 200, shard=64, broken=2), 60)
+    roles = assigned(tmp_path, members=Noise(0, 50), nonmembers=short, known_nonmembers=Noise(300, 360))
+    assert roles.counts[1].note.startswith("32 of the 60 asked for") or roles.counts[1].note.startswith("18 of")
 
 
 @pytest.mark.parametrize(("n", "seed"), [(0, 0), (-3, 1)])

@@ -44,7 +44,7 @@ def write_target(out: Path, model: nn.Module, architecture: Mapping[str, object]
 def write_membership(out: Path, keys: list[str], times: Tensor) -> None:
     """Write `membership.csv`: key, in (1 or 0), repeats (how often an epoch shows the pair), shard_key."""
     with (out / "membership.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
+        writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["key", "in", "repeats", "shard_key"])
         writer.writerows(
             [key, int(n > 0), int(n), shard_key(i)] for i, (key, n) in enumerate(zip(keys, times, strict=True))

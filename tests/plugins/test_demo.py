@@ -161,14 +161,11 @@ def test_a_source_is_picklable():
     assert (again.start, again.stop, again.half, again.seed, again.size) == (0, 3, "in", 2, 32)
 
 
-@pytest.mark.parametrize(
-    ("spec", "half", "count"), [("emoji:0:40", "all", 40), ("emoji:in:0:40", "in", 0), ("emoji:out:0:40", "out", 0)]
-)
-def test_specs_are_claimed(spec, half, count):
+@pytest.mark.parametrize(("spec", "half"), [("emoji:0:40", "all"), ("emoji:in:0:40", "in"), ("emoji:out:0:40", "out")])
+def test_specs_are_claimed(spec, half):
     cls, arguments = registry().claim("source", spec)
     source = cls(**arguments)
     assert (cls, source.half, source.start, source.stop) == (Emoji, half, 0, 40)
-    assert source.count("scenes-0-40") == count or half != "all"
 
 
 @pytest.mark.parametrize("spec", ["emojis", "a/emoji.tar", "pairs.csv", ""])

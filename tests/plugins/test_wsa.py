@@ -421,6 +421,16 @@ def test_a_second_fit_forgets_the_first():
     assert torch.equal(attack.score(audited()[0]), scored())
 
 
+def test_a_fit_that_fails_leaves_no_older_net_to_score_with():
+    attack = WSA(epochs=1)
+    attack.fit(knowledge())
+    with pytest.raises(NothingToLearn):
+        attack.fit(by_cosine(np.arange(99.0), np.arange(99.0)))
+    assert attack.findings() == {}
+    with pytest.raises(RuntimeError):
+        attack.score(audited()[0])
+
+
 def test_nothing_handed_in_is_changed():
     known, test = knowledge(), audited()[0]
     parts = known.nonmembers, known.pool, test
