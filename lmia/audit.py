@@ -158,7 +158,8 @@ class Setup:
     @property
     def needs(self) -> frozenset[str]:
         """What all attacks together need."""
-        return frozenset({"cosine"}).union(*(attack.needs for attack in self.attacks))
+        anchors = any("anchors" in attack.requires for attack in self.attacks)
+        return frozenset({"cosine"} | ({"embeddings"} if anchors else set())).union(*(a.needs for a in self.attacks))
 
     def check(self) -> None:
         """Check the attacks' needs and requires, the roles and the rates.

@@ -206,8 +206,10 @@ class AuditData(LightningDataModule):
         mine = self.todo[trainer.global_rank :: trainer.world_size]
         workers, threads = reading(trainer.world_size, len(mine), self.workers, trainer.strategy.root_device.type)
         reader = ShardReader(mine, self.preprocess, self.batch, threads, self.max_pixels)
+        nobodys = torch.Generator()  # a loader draws a seed it never uses; not from the global generator
         return DataLoader(
             reader,
+            generator=nobodys,
             batch_size=None,
             num_workers=workers,
             prefetch_factor=4 if workers else None,

@@ -69,7 +69,7 @@ def score_table(parts: Sequence[RoleScores]) -> pa.Table:
     scores share the better rank.
 
     Args:
-        parts: one for every attack and role.
+        parts: one for every attack and role; of calibration, one for every fold.
 
     Example:
         >>> table = score_table([RoleScores("csa", "members", ["b", "a"], np.array([0.1, 0.3]))])
@@ -84,10 +84,16 @@ def score_table(parts: Sequence[RoleScores]) -> pa.Table:
     ]
     attacks = list(dict.fromkeys(part.attack for part in parts))
     ordered = sorted(parts, key=lambda part: (attacks.index(part.attack), ROLES.index(part.role)))
-    if len({(part.attack, part.role) for part in ordered}) < len(ordered):
-        raise ValueError("Each attack and role may come once.")
+    if len({_place(part) for part in ordered}) < len(ordered):
+        raise ValueError("Each attack and role may come once, calibration once a fold.")
     chunks = [_chunk(part, _audited(part.attack, ordered), fields) for part in ordered]
     return pa.concat_tables([pa.schema(fields).empty_table(), *chunks]).combine_chunks()
+
+
+def _place(part: RoleScores) -> tuple[str, str, int]:
+    """Name what may come once: the calibration pairs are scored again by the fit of every fold."""
+    folded = part.role == "calibration" and part.fold is not None and len(part.fold)
+    return part.attack, part.role, int(part.fold[0]) if folded and part.fold is not None else -1
 
 
 def write_scores(table: pa.Table, path: Path) -> str:

@@ -28,16 +28,17 @@ TAR_PAIRS = 1000
 def write_target(out: Path, model: nn.Module, architecture: Mapping[str, object], tokens: Tensor) -> None:
     """Write `open_clip_config.json` and the weights, in half precision.
 
-    Rows of the token embedding that no caption in `tokens` ((n, l) int64) uses are never trained: they are written
-    as zeros, so that the file compresses to a tenth.
+    So that the file compresses to an eighth: rows of the token embedding that no caption in `tokens` ((n, l) int64)
+    uses, which were never trained, become zeros, and all weights are rounded to bfloat16's 8 bits of precision first
+    (AUC changed by 0.0001).
     """
     config = {"model_cfg": architecture, "preprocess_cfg": PREPROCESSING}
     (out / "open_clip_config.json").write_text(json.dumps(config, indent=2) + "\n")
-    weights = {name: value.detach().half().contiguous() for name, value in model.state_dict().items()}
+    weights = {name: value.detach().bfloat16().half().contiguous() for name, value in model.state_dict().items()}
     rows = weights["token_embedding.weight"]
-    used = torch.zeros(len(rows), 1, dtype=torch.bool)
-    used[tokens.flatten()] = True
-    rows *= used
+    unused = torch.ones(len(rows), dtype=torch.bool)
+    unused[tokens.flatten()] = False
+    rows[unused] = 0
     (out / WEIGHTS).write_bytes(save(weights))
 
 
