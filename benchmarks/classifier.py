@@ -8,8 +8,9 @@ import sys
 import time
 
 import torch
-from lmia.classifier import build_network, fit_classifier
 from torch.nn.functional import cross_entropy, normalize
+
+from lmia.classifier import build_network, fit_classifier
 
 ROWS, WIDTH, BATCH, RUNS = 6000, 1024, 32, 5
 

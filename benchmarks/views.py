@@ -20,9 +20,10 @@ from statistics import median
 
 import open_clip
 import torch
+from torch import Tensor
+
 from lmia.registry import registry
 from lmia.views import View
-from torch import Tensor
 
 BOUND = 1.15
 ROUNDS = 5

@@ -48,7 +48,7 @@ def lmia_sources() -> Iterable[type[Source]]:  # type: ignore[empty-body]
 
 @hookspec(firstresult=True)
 def lmia_demo() -> Mapping[str, str]:  # type: ignore[empty-body]
-    """Return the embedded demo's specs by role: model, members, nonmembers, known_nonmembers, pool."""
+    """Return the embedded demo's specs: `model`, `views`, and the roles `members`, `nonmembers`, `known_nonmembers`, `pool`."""
 
 
 @hookspec

@@ -6,10 +6,11 @@ import math
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
-import lmia
 import torch
-from lmia.signals import drops
 from torch import Tensor
+
+import lmia
+from lmia.signals import drops
 
 Form = Literal["mean", "sum", "drop", "steady", "average"]
 

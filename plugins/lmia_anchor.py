@@ -7,16 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import ClassVar, Literal
 
-import lmia
 import torch
-from lmia.signals import anchor_normalised, contrastive, cosine, sigmoid_normalised, unit
 from torch import Tensor
 
-GRID = (5.0, 7.0, 10.0, 14.0, 20.0, 28.0, 40.0, 56.0, 80.0)
+import lmia
+from lmia.signals import anchor_normalised, contrastive, cosine, sigmoid_normalised, unit
+
+GRID = (5.0, 10.0, 20.0, 40.0, 80.0)
 """The temperatures that `auto` tries besides the target's own."""
 
 _UNKNOWN_SCALE = 20.0
-_TRIED = 768
+_TRIED = 1536
 _FEWEST = 50
 
 
@@ -48,7 +49,7 @@ class Anchor(lmia.Attack):
     Which temperature: at the target's own the score is minus its training loss, and that is where `auto` starts. Where
     there is a pool it tries others: some of the pool are members, so pool and known non-members come apart the more
     the better a score tells members from non-members, whatever their share (it scales all temperatures' AUROC - 1/2
-    alike). Up to 768 of each are scored, each against all the others; of the temperatures whose AUROC of pool against
+    alike). Up to 1,536 of each are scored, each against all the others; of the temperatures whose AUROC of pool against
     known lies within one standard error of the best, `auto` takes the nearest to the target's own, so that chance has
     little say in it. No label is read. A pool from another corpus than the known non-members is told apart by its
     corpus instead, and the temperature is then the best for that: compare with `model`.
@@ -63,6 +64,14 @@ class Anchor(lmia.Attack):
 
     Raises:
         LmiaError: a temperature or bank size that is not above 0, or a word that is none of these.
+
+    Example:
+        >>> rows = torch.eye(3)
+        >>> three = lmia.Samples(torch.arange(3), ["a"] * 3, ("identity",), {"image": rows, "text": rows})
+        >>> attack = Anchor(temperature=10.0)
+        >>> attack.fit(lmia.Known(three.select(torch.tensor([0])), None, lmia.TargetFacts("toy")))
+        >>> attack.score(three).round(decimals=3).tolist()  # the first is in the bank: -log 2
+        [-0.693, -0.0, -0.0]
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"embeddings"})
@@ -96,24 +105,15 @@ class Anchor(lmia.Attack):
             LmiaError: no known non-members, features that are not finite, or `model` for a target that tells no scale.
         """
         pool = known.pool if known.pool is not None and len(known.pool) else None
-        self._check(known.nonmembers, "known non-members")
-        if pool is not None:
-            self._check(pool, "pool")
-        parts = [known.nonmembers] if pool is None or self.bank == "known" else [known.nonmembers, pool]
-        self._image, self._text = _draw(parts, self.bank_size, known.seed)
+        roles = {"known non-members": known.nonmembers} | ({"pool": pool} if pool is not None else {})
+        for role, samples in roles.items():
+            _check(samples, role)
+        self._image, self._text = _draw(
+            list(roles.values()) if self.bank == "both" else [known.nonmembers], self.bank_size, known.seed
+        )
         self._trials: Sequence[Trial] = ()
         self._bias: float | None = None
         self._chosen, self._why = self._settle(known, pool)
-
-    def _check(self, samples: lmia.Samples, role: str) -> None:
-        if not len(samples):
-            raise lmia.LmiaError(f"Anchor needs a bank, and there are no {role}.", "Give some with --known-nonmembers.")
-        broken = ~(samples.image.isfinite().all(dim=1) & samples.text.isfinite().all(dim=1))
-        if broken.any():
-            raise lmia.LmiaError(
-                f"{int(broken.sum())} of {len(broken)} {role} have features that are not finite.",
-                "Every score would be lost with them: try --model.precision fp32, or take these pairs out.",
-            )
 
     def _settle(self, known: lmia.Known, pool: lmia.Samples | None) -> tuple[float, str]:
         """Return the temperature and why it is this one."""
@@ -181,7 +181,7 @@ def try_temperatures(
         pool: unlabelled pairs.
         temperatures: those to try.
         bank: what each pair is scored against, itself excepted.
-        seed: of the draw of pairs where there are more than 768.
+        seed: of the draw of pairs where there are more than 1,536 of a role.
 
     Returns:
         One trial a temperature, ascending.
@@ -191,7 +191,11 @@ def try_temperatures(
     split = len(known_image)
     image, text = unit(torch.cat([known_image, pool_image])), unit(torch.cat([known_text, pool_text]))
     width = len(image) if bank == "both" else split
-    texts, images, own = image @ text[:width].T, text @ image[:width].T, cosine(image, text)
+    own = cosine(image, text)
+    texts, images = (
+        (image @ text[:width].T).float(),
+        (text @ image[:width].T).float(),
+    )  # float32: twice as fast, ranks alike
     for cosines in (texts, images):
         cosines.diagonal().fill_(-torch.inf)
     tried = sorted(set(temperatures))
@@ -207,17 +211,25 @@ def try_temperatures(
 
 
 def _placements(pool: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
-    """Return for each pool pair the share of the known below it, for each known the share of the pool above, ties half.
+    """Return for each pool pair the share of the known below it, for each known the share of the pool above, ties half."""
 
-    Either has the AUROC as its mean; their variances make its standard error (DeLong et al., 1988).
-    """
-    return _share_below(pool, known), 1 - _share_below(known, pool)
+    def below(scores: Tensor, others: Tensor) -> Tensor:
+        ascending = others.sort().values
+        reached = torch.searchsorted(ascending, scores) + torch.searchsorted(ascending, scores, right=True)
+        return reached.to(torch.float64) / (2 * len(others))
+
+    return below(pool, known), 1 - below(known, pool)
 
 
-def _share_below(scores: Tensor, others: Tensor) -> Tensor:
-    ascending = others.sort().values
-    reached = torch.searchsorted(ascending, scores) + torch.searchsorted(ascending, scores, right=True)
-    return reached.to(torch.float64) / (2 * len(others))
+def _check(samples: lmia.Samples, role: str) -> None:
+    if not len(samples):
+        raise lmia.LmiaError(f"Anchor needs a bank, and there are no {role}.", "Give some with --known-nonmembers.")
+    broken = ~(samples.image.isfinite().all(dim=1) & samples.text.isfinite().all(dim=1))
+    if broken.any():
+        raise lmia.LmiaError(
+            f"{int(broken.sum())} of {len(broken)} {role} have features that are not finite.",
+            "Every score would be lost with them: try --model.precision fp32, or take these pairs out.",
+        )
 
 
 def _draw(parts: Sequence[lmia.Samples], size: int, seed: int) -> tuple[Tensor, Tensor]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import lmia
 from torch import Tensor
+
+import lmia
 
 
 class CSA(lmia.Attack):

@@ -7,7 +7,6 @@ import pytest
 import torch
 from scipy import stats
 from sklearn.metrics import roc_auc_score
-from worlds import Loss, Matrices, Noise, Plain, Reflections
 
 import lmia
 from lmia import record
@@ -15,6 +14,7 @@ from lmia.data import AuditData
 from lmia.extract import FeatureExtractor
 from lmia.report.archive import read_report
 from lmia.source import Sample
+from worlds import Loss, Matrices, Noise, Plain, Reflections
 
 LEAK = Matrices("0:400", leak=0.7)
 

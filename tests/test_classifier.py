@@ -9,9 +9,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lightning.pytorch import LightningModule, Trainer
+from torch import nn
+
 from lmia import LmiaError
 from lmia.classifier import build_network, fit_classifier, one_thread
-from torch import nn
 
 
 def noisy(n=240, d=6, seed=0, flip=0.25):

@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 import torch
 from torch.nn.functional import normalize
-from worlds import Loss, Matrices, Noise, Reflections, picture
 
 import lmia
 from lmia import record
 from lmia.data import AuditData, shards_of
 from lmia.extract import FeatureExtractor, Measurement, checked_views, extract
+from worlds import Loss, Matrices, Noise, Reflections, picture
 
 
 def run(target, source, tmp_path, needs=("cosine",), views=None, measurements=(), workers=0, batch=16):

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from worlds import picture, png
 
 from lmia.picture import MAX_ASPECT, open_pair
 from lmia.source import Pair, Rejected
+from worlds import picture, png
 
 
 def jpeg(image, quality=90):

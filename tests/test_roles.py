@@ -5,7 +5,6 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worlds import Matrices, Noise, picture, png
 
 import lmia
 from lmia import record
@@ -13,6 +12,7 @@ from lmia.data import AuditData
 from lmia.extract import FeatureExtractor, extract
 from lmia.roles import assign, check_given, duplicate_groups, plan, split
 from lmia.source import Sample
+from worlds import Matrices, Noise, picture, png
 
 
 def assigned(tmp_path, seed=0, **roles):

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+
 from lmia.signals import anchor_normalised, contrastive, cosine, drops, sigmoid_normalised, unit
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -10,7 +12,7 @@ from torch import Tensor
 
 from lmia import evidence, scoring
 from lmia.attack import NEEDS, REQUIRES, Attack
-from lmia.errors import NothingToLearn
+from lmia.errors import LmiaError, NothingToLearn
 from lmia.samples import Known, Samples
 from lmia.testing.laws import ConformanceError, called, generators, largest_gap, require, same
 from lmia.testing.making import check_made, copied, remade
@@ -32,8 +34,8 @@ def check_attack(attack: Attack, world: World | None = None, null: World | None 
         attack: not yet fitted; it is copied, never changed.
         world: where its members can be told from non-members; `make_world()` unless given. An attack that measures
             gets its numbers here: `make_world(measured={"norm": -2.0})`.
-        null: a world without memory, where it may raise `NothingToLearn`; as `world`, made by `make_world(signal=0)`,
-            and left out where only `world` is given.
+        null: a world without memory, where it may refuse with an `LmiaError`, `NothingToLearn` above all;
+            `make_world(signal=0)`, and left out where only `world` is given.
 
     Raises:
         ConformanceError: a law is broken.
@@ -57,7 +59,7 @@ def check_attack(attack: Attack, world: World | None = None, null: World | None 
     world = _seen(attack, world or make_world())
     before = _contents(world)
     fitted = _fitted(attack, world.known, state=1)
-    scores = _scores(fitted, world.samples, state=1)
+    scores = _scores(fitted, [world.samples], state=1)
     _check_rows(fitted, world.samples, scores)
     _check_again(attack, fitted, world, scores)
     _check_unchanged(attack, before, _contents(world))
@@ -65,7 +67,7 @@ def check_attack(attack: Attack, world: World | None = None, null: World | None 
     _check_orientation(attack, scores, world.labels)
     if "pool" not in attack.requires:
         alone = replace(world.known, pool=None)
-        _scores(_fitted(attack, alone, state=1), world.samples, state=1)
+        _scores(_fitted(attack, alone, state=1), [world.samples], state=1)
     if null is not None:
         _check_null(attack, _seen(attack, null))
 
@@ -81,9 +83,13 @@ def _check_declared(attack: Attack) -> None:
 
 def _check_presets(attack: Attack) -> None:
     cls = type(attack)
+    law, allowed = "a preset makes an attack", inspect.signature(cls.__init__).parameters
     for name, args in cls.presets.items():
+        unknown = args.keys() - allowed.keys()  # without an __init__ of its own a class takes anything
+        told = f"the preset '{name}' of {cls.__name__} gives {sorted(unknown)}"
+        require(not unknown, law, told, "give a preset arguments that __init__ takes")
         preset = called(
-            "a preset makes an attack",
+            law,
             f"{cls.__name__}(**{dict(args)}), the preset '{name}',",
             "give a preset arguments that __init__ takes",
             lambda args=args: cls(**args),  # type: ignore[misc]
@@ -102,7 +108,7 @@ def _seen(attack: Attack, world: World) -> World:
     return World(known, only(world.samples), world.labels)
 
 
-_FIT_REMEDY = "declare every array in needs, the pool and views in requires, or give check_attack a world it can learn from"
+_REMEDY = "declare every array in needs, the pool and views in requires, or give check_attack a world it can learn from"
 
 
 def _fitted(attack: Attack, known: Known, state: int) -> Attack:
@@ -110,38 +116,32 @@ def _fitted(attack: Attack, known: Known, state: int) -> Attack:
     name = type(attack).__name__
     copied(attack)
     with generators(state, f"{name}.fit"):
-        return called("fit works on what is declared", f"{name}.fit", _FIT_REMEDY, lambda: scoring.fitted(attack, known))
+        return called("fit works on what is declared", f"{name}.fit", _REMEDY, lambda: scoring.fitted(attack, known))
 
 
-def _scores(fitted: Attack, samples: Samples, state: int) -> Tensor:
+def _scores(fitted: Attack, parts: Sequence[Samples], state: int) -> Tensor:
+    """Score samples part by part, as the audit does its chunks, and check what comes back: `(n,)` float64."""
     name = type(fitted).__name__
-    with generators(state, f"{name}.score"):
-        scores = called(
-            "score works on what is declared", f"{name}.score", _FIT_REMEDY, lambda: _scored(fitted, samples)
-        )
+    found = []
+    with generators(state, f"{name}.score"), torch.random.fork_rng(devices=[]), torch.no_grad():
+        for part in parts:
+            scores = called("score works on what is declared", f"{name}.score", _REMEDY, lambda p=part: fitted.score(p))  # type: ignore[misc]
+            _check_shape(name, scores, len(part))
+            found.append(scores.double().cpu())
+    together = torch.cat(found)
+    bad = int((~together.isfinite()).sum())
+    told = f"{bad} of {len(together)} scores of {name} are NaN or infinite"
+    require(not bad, "scores are finite", told, "guard divisions and logarithms")
+    return together
+
+
+def _check_shape(name: str, scores: object, n: int) -> None:
     shape = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
-    require(
-        isinstance(scores, Tensor) and scores.shape == (len(samples),),
-        "one score a sample",
-        f"{name}.score returned {shape} for {len(samples)} samples",
-        f"return a tensor of shape ({len(samples)},)",
-    )
-    require(
-        scores.is_floating_point(), "scores are floats", f"{name}.score returned {scores.dtype}", "return float scores"
-    )
-    bad = int((~scores.isfinite()).sum())
-    require(
-        not bad,
-        "scores are finite",
-        f"{bad} of {len(scores)} scores of {name} are NaN or infinite",
-        "guard divisions and logarithms",
-    )
-    return scores.detach().double().cpu()
-
-
-def _scored(fitted: Attack, samples: Samples) -> Tensor:
-    with torch.random.fork_rng(devices=[]), torch.no_grad():  # as in an audit, where torch's generator is guarded
-        return fitted.score(samples)
+    told = f"{name}.score returned {shape} for {n} samples"
+    right = isinstance(scores, Tensor) and scores.shape == (n,)
+    require(right, "one score a sample", told, f"return a tensor of shape ({n},)")
+    floats = isinstance(scores, Tensor) and scores.is_floating_point()
+    require(floats, "scores are floats", f"{name}.score returned whole numbers", "return float scores")
 
 
 def _check_rows(fitted: Attack, samples: Samples, scores: Tensor) -> None:
@@ -149,9 +149,9 @@ def _check_rows(fitted: Attack, samples: Samples, scores: Tensor) -> None:
     name = type(fitted).__name__
     order = torch.randperm(len(samples), generator=torch.Generator().manual_seed(1))
     found = {
-        "in chunks of 7": torch.cat([_scores(fitted, part, state=2) for part in samples.chunks(7)]),
-        "one by one": torch.cat([_scores(fitted, part, state=3) for part in samples.select(order[:8]).chunks(1)]),
-        "in another order": _scores(fitted, samples.select(order), state=4),
+        "in chunks of 7": _scores(fitted, list(samples.chunks(7)), state=2),
+        "one by one": _scores(fitted, list(samples.select(order[:8]).chunks(1)), state=3),
+        "in another order": _scores(fitted, [samples.select(order)], state=4),
     }
     rows = {"in chunks of 7": slice(None), "one by one": order[:8], "in another order": order}
     for how, other in found.items():
@@ -173,7 +173,7 @@ def _check_again(attack: Attack, fitted: Attack, world: World, scores: Tensor) -
         ("settings say all", "an attack made again from its settings"): _fitted(remade(attack), world.known, state=6),
     }
     for (law, who), other in others.items():
-        again = _scores(other, world.samples, state=7)
+        again = _scores(other, [world.samples], state=7)
         require(
             torch.equal(scores, again),
             law,
@@ -197,12 +197,12 @@ def _check_unchanged(attack: Attack, before: list[Tensor], after: list[Tensor]) 
     )
 
 
-def _check_findings(attack: Attack, findings: object) -> None:
+def _check_findings(attack: Attack, findings: Mapping[str, object]) -> None:
     called(
         "findings are JSON",
         f"writing the findings {findings!r} of {type(attack).__name__}",
         "return plain numbers (not NaN), texts, lists and dicts",
-        lambda: json.dumps(findings, allow_nan=False),
+        lambda: json.dumps(dict(findings), allow_nan=False),
     )
 
 
@@ -218,12 +218,13 @@ def _check_orientation(attack: Attack, scores: Tensor, labels: Tensor) -> None:
 
 
 def _check_null(attack: Attack, null: World) -> None:
-    """Where there is nothing to learn, an attack says so in the form that the report can show, or scores as ever."""
+    """Where there is nothing to learn, an attack says so in a form that the report can show, or scores as ever."""
     try:
         fitted = _fitted(attack, null.known, state=1)
     except ConformanceError as broken:
-        if not isinstance(broken.__cause__, NothingToLearn):
+        if not isinstance(broken.__cause__, LmiaError):
             raise
-        _check_findings(attack, broken.__cause__.findings)
+        if isinstance(broken.__cause__, NothingToLearn):
+            _check_findings(attack, broken.__cause__.findings)
     else:
-        _scores(fitted, null.samples, state=1)
+        _scores(fitted, [null.samples], state=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -42,7 +43,8 @@ def require(holds: bool, law: str, found: str, remedy: str) -> None:
 def generators(state: int, who: str) -> Iterator[None]:
     """Put the global generators of Python, NumPy and torch into some state; they must be left as they are.
 
-    Their own states are restored at the end.
+    Their own states are restored at the end. Where modules were imported meanwhile it is not judged, as some draw while
+    they load; every check calls again.
 
     Args:
         state: a number for the state.
@@ -51,17 +53,17 @@ def generators(state: int, who: str) -> Iterator[None]:
     Raises:
         ConformanceError: one of them was moved.
     """
-    before = random.getstate(), np.random.get_state(), torch.random.get_rng_state()  # noqa: NPY002 (it is watched)
+    before = random.getstate(), np.random.get_state(), torch.random.get_rng_state()
     try:
         random.seed(state)
-        np.random.seed(state)  # noqa: NPY002
+        np.random.seed(state)
         torch.default_generator.manual_seed(state)
-        put = _states()
+        put, loaded = _states(), len(sys.modules)
         yield
-        moved = [name for name, value in _states().items() if value != put[name]]
+        moved = [name for name, value in _states().items() if value != put[name] and len(sys.modules) == loaded]
     finally:
         random.setstate(before[0])
-        np.random.set_state(before[1])  # noqa: NPY002
+        np.random.set_state(before[1])
         torch.random.set_rng_state(before[2])
     require(
         not moved,
@@ -71,10 +73,11 @@ def generators(state: int, who: str) -> Iterator[None]:
     )
 
 
-def _states() -> dict[str, bytes]:
+def _states() -> dict[str, object]:
+    words = np.random.get_state(legacy=True)
     return {
-        "random": repr(random.getstate()).encode(),
-        "numpy": repr(np.random.get_state(legacy=False)["state"]).encode(),  # noqa: NPY002
+        "random": random.getstate(),
+        "numpy": (bytes(words[1]), *words[2:]),
         "torch": torch.random.get_rng_state().numpy().tobytes(),
     }
 

@@ -101,28 +101,26 @@ def is_plain(value: object) -> bool:
 
 
 def _check_parsed(thing: Made) -> None:
-    cls, law = type(thing), "the command line can make it"
-    if not thing.settings:
-        return
-    parser = ArgumentParser(exit_on_error=False)
-    made = called(
+    """Let the parser of the command line read the settings, and compare what it read."""
+    cls, law, given = type(thing), "the command line can make it", plain(thing.settings)
+    read = called(
         law,
-        f"parsing the settings {plain(thing.settings)} of {cls.__name__}",
+        f"parsing the settings {given} of {cls.__name__}",
         "annotate the arguments with types that jsonargparse reads, such as int, float, str, bool, Literal, list[str]",
-        lambda: _parse(parser, cls, thing.settings),
+        lambda: _parse(cls, given),
     )
     require(
-        made.settings == thing.settings,
+        read == given,
         law,
-        f"{cls.__name__} with {thing.settings} comes out of the parser with {made.settings}",
+        f"the settings {given} of {cls.__name__} come out of the parser as {read}",
         "annotate the arguments with the types they have",
     )
 
 
-def _parse(parser: ArgumentParser, cls: type[Made], settings: Mapping[str, object]) -> Made:
+def _parse(cls: type[Made], settings: object) -> object:
+    parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(cls, "it")
-    made: Made = parser.instantiate_classes(parser.parse_object({"it": plain(settings)})).it
-    return made
+    return plain(parser.parse_object({"it": settings}).as_dict().get("it", {}))
 
 
 def remade(thing: _M) -> _M:
@@ -139,7 +137,9 @@ def remade(thing: _M) -> _M:
 def copied(thing: _M) -> _M:
     """Return a deep copy."""
     law = "a thing can be copied"
-    return called(law, f"deepcopy of {type(thing).__name__}", "keep no open files or locks in it", lambda: deepcopy(thing))
+    return called(
+        law, f"deepcopy of {type(thing).__name__}", "keep no open files or locks in it", lambda: deepcopy(thing)
+    )
 
 
 def pickled(thing: _M) -> _M:

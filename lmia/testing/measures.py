@@ -49,7 +49,9 @@ def check_measure(
     before = _contents(target, batch)
     whole = _measured(who, attack, target, batch, anchors)
     parts = [
-        _measured(who, attack, target, Batch(batch.rows[i : i + 1], pixels[i : i + 1], batch.tokens[i : i + 1]), anchors)
+        _measured(
+            who, attack, target, Batch(batch.rows[i : i + 1], pixels[i : i + 1], batch.tokens[i : i + 1]), anchors
+        )
         for i in range(len(pixels))
     ]
     again = _measured(who, attack, target, batch, anchors)
@@ -61,7 +63,9 @@ def check_measure(
             f"'{name}' of {who} is another for a pair alone, {largest_gap(value, single)}",
             "take one gradient a row: of the sum over rows by pixels, or of each row's loss by the weights",
         )
-        require(torch.equal(value, again[name]), "measuring again gives the same", f"'{name}' of {who} varies", "seed it")
+        require(
+            torch.equal(value, again[name]), "measuring again gives the same", f"'{name}' of {who} varies", "seed it"
+        )
     changed = [name for name, value in _contents(target, batch).items() if not _equal(value, before[name])]
     remedy = "work on copies, use torch.autograd.grad instead of backward, and put back what you set"
     require(not changed, "the target is left as it was", f"{who} changed {', '.join(changed)}", remedy)

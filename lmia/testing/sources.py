@@ -44,7 +44,9 @@ def check_source(source: Source, spec: str | None = None) -> None:
     _check_same(f"{name}, read again,", source, source, records)
     _check_at_once(source, shards[0])
     for shard in shards:
-        counted = called("count counts", f"{name}.count", "count what read yields", lambda shard=shard: source.count(shard))  # type: ignore[misc]
+        counted = called(
+            "count counts", f"{name}.count", "count what read yields", lambda shard=shard: source.count(shard)
+        )  # type: ignore[misc]
         require(
             counted == len(records[shard]),
             "count counts",
@@ -57,7 +59,9 @@ def check_claims(thing: Source, spec: str | None) -> None:
     """Check that a source claims its own spec, and lets others' be."""
     cls = type(thing)
     for other in NONSENSE:
-        claimed = called("claims never raises", f"{cls.__name__}.claims({other!r})", "return None", lambda o=other: cls.claims(o))  # type: ignore[misc]
+        claimed = called(
+            "claims never raises", f"{cls.__name__}.claims({other!r})", "return None", lambda o=other: cls.claims(o)
+        )  # type: ignore[misc]
         require(
             claimed is None,
             "a spec has one owner",
@@ -67,8 +71,12 @@ def check_claims(thing: Source, spec: str | None) -> None:
     if spec is None:
         return
     args = cls.claims(spec)
-    require(args is not None, "a spec has one owner", f"{cls.__name__}.claims({spec!r}) is None", "return init arguments")
-    made = called("claims returns init arguments", f"{cls.__name__}(**{args})", "return them by name", lambda: cls(**(args or {})))
+    require(
+        args is not None, "a spec has one owner", f"{cls.__name__}.claims({spec!r}) is None", "return init arguments"
+    )
+    made = called(
+        "claims returns init arguments", f"{cls.__name__}(**{args})", "return them by name", lambda: cls(**(args or {}))
+    )
     require(
         plain(made.settings) == plain(thing.settings),
         "claims returns init arguments",
@@ -96,7 +104,12 @@ def _read(source: Source, shard: str) -> list[Pair | Rejected]:
 def _check_records(name: str, records: dict[str, list[Pair | Rejected]]) -> None:
     every = [record for some in records.values() for record in some]
     for record in every:
-        require(isinstance(record, Pair | Rejected), "records are Pair or Rejected", f"{name} yields {record!r}", "yield these")
+        require(
+            isinstance(record, Pair | Rejected),
+            "records are Pair or Rejected",
+            f"{name} yields {record!r}",
+            "yield these",
+        )
         require(
             isinstance(record.key, str) and bool(record.key),
             "records have a key",
@@ -121,7 +134,9 @@ def _check_record(name: str, record: Pair | Rejected) -> None:
     types = isinstance(record.caption, str) and isinstance(record.image, bytes | Image.Image)
     url = record.url is None or isinstance(record.url, str)
     held = f"{type(record.caption).__name__}, {type(record.image).__name__}, {type(record.url).__name__}"
-    require(types and url, "a pair is text and picture", f"'{record.key}' of {name} holds {held}", "give str, bytes, str")
+    require(
+        types and url, "a pair is text and picture", f"'{record.key}' of {name} holds {held}", "give str, bytes, str"
+    )
 
 
 def _check_same(who: str, source: Source, other: Source, records: dict[str, list[Pair | Rejected]]) -> None:

@@ -80,7 +80,9 @@ def _name(target: Target) -> str:
 def _check_claims(target: Target) -> None:
     cls = type(target)
     for spec in NONSENSE:
-        claimed = called("claims never raises", f"{cls.__name__}.claims({spec!r})", "return None", lambda s=spec: cls.claims(s))  # type: ignore[misc]
+        claimed = called(
+            "claims never raises", f"{cls.__name__}.claims({spec!r})", "return None", lambda s=spec: cls.claims(s)
+        )  # type: ignore[misc]
         found = f"{cls.__name__}.claims({spec!r}) is {claimed}"
         require(claimed is None, "a spec has one owner", found, "return None for what is not plainly yours")
 
@@ -102,7 +104,12 @@ def _check_facts(target: Target) -> None:
     called("facts are JSON", f"writing {details}", "give no NaN", lambda: json.dumps(details, allow_nan=False))
     unknown = set(target.answers) - NEEDS
     require(not unknown, "answers holds known words", f"{who} answers {unknown}", f"take of {sorted(NEEDS)}")
-    require(not target.training, "a target stays in eval mode", f"{who} is in training mode", "end __init__ with self.eval()")
+    require(
+        not target.training,
+        "a target stays in eval mode",
+        f"{who} is in training mode",
+        "end __init__ with self.eval()",
+    )
 
 
 def _check_pictures(target: Target, images: Sequence[Image.Image]) -> Tensor:
@@ -111,7 +118,9 @@ def _check_pictures(target: Target, images: Sequence[Image.Image]) -> Tensor:
     found = []
     for image in images:
         with generators(31, who):
-            pixels = called(law, f"{who} of a {image.size} picture", "take any RGB picture", lambda i=image: target.preprocess(i))  # type: ignore[misc]
+            pixels = called(
+                law, f"{who} of a {image.size} picture", "take any RGB picture", lambda i=image: target.preprocess(i)
+            )  # type: ignore[misc]
         told = f"{tuple(pixels.shape)} {pixels.dtype}"
         right = pixels.dim() == 3 and len(pixels) == 3 and pixels.dtype == torch.uint8
         require(right, law, f"{who} makes {told} of a {image.size} picture", "resize, crop, and do not normalise")
@@ -141,7 +150,9 @@ def _features(target: Target, tower: str, given: Tensor) -> Tensor:
     told = f"{who} makes {tuple(found.shape)} {found.dtype} of {len(given)}"
     right = found.dim() == 2 and len(found) == len(given) and found.dtype == torch.float32
     require(right, "features are (b, d) float32", told, "return one float32 row each")
-    require(bool(found.isfinite().all()), "features are finite", f"{who} makes NaN or infinity", "compute in fp32 or bf16")
+    require(
+        bool(found.isfinite().all()), "features are finite", f"{who} makes NaN or infinity", "compute in fp32 or bf16"
+    )
     norms = found.norm(dim=1)
     require(
         not bool(((norms - 1).abs() < 1e-5).all()),

@@ -109,7 +109,9 @@ def _check_image(who: str, view: View, others: dict[str, View], pixels: Tensor) 
 
 def _seen(who: str, transform: Callable[[Tensor], Tensor], pixels: Tensor, state: int) -> Tensor:
     with generators(state, who), torch.no_grad():
-        return called("a view works on any picture", who, "take (b, 3, h, w) floats in [0, 1]", lambda: transform(pixels))
+        return called(
+            "a view works on any picture", who, "take (b, 3, h, w) floats in [0, 1]", lambda: transform(pixels)
+        )
 
 
 def _check_caption(who: str, view: View, others: dict[str, View]) -> None:

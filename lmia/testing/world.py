@@ -68,7 +68,7 @@ def make_samples(
     def noise(*shape: int) -> Tensor:
         return torch.randn(*shape, generator=random) / width**0.5
 
-    common, spread = normalize(noise(n, width), dim=-1), 1 - 0.35 * signal
+    common, spread = normalize(noise(n, width), dim=-1), 1 - 0.45 * signal
     image = normalize(common + spread * noise(n, width), dim=-1)
     text = normalize(common + spread * noise(n, width), dim=-1)
     norms = 10 + torch.randn(2, n, 1, generator=random)

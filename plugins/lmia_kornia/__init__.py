@@ -11,7 +11,6 @@ are fractions of the picture, so that a set means the same at 128 and at 224 pix
 from __future__ import annotations
 
 from lmia import Views, hookimpl
-
 from lmia_kornia.captions import Captions
 from lmia_kornia.mixed import Composed, FourBasic, Gentle
 from lmia_kornia.single import JPEG, Blur, Colour, Crops, Flips, Rotations

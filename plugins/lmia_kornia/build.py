@@ -7,7 +7,6 @@ from random import Random
 
 from lmia import LmiaError, View
 from lmia.views import IDENTITY
-
 from lmia_kornia.chain import Chain, Step
 
 Kinds = Mapping[str, Callable[[Random], tuple[Step, ...]]]

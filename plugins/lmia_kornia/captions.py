@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from lmia import View, Views
 from lmia.views import IDENTITY
-
 from lmia_kornia.build import checked_k, checked_strength
 from lmia_kornia.words import Lower, Shuffle, Truncate, Upper
 

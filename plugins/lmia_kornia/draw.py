@@ -8,7 +8,8 @@ from __future__ import annotations
 from random import Random
 
 from lmia_kornia.geometry import Affine, Crop
-from lmia_kornia.optics import Blurring, Jitter, Jpeg
+from lmia_kornia.jpeg import Jpeg
+from lmia_kornia.optics import Blurring, Jitter
 
 
 def crop(draw: Random, strength: float, smallest: float, ratio: float) -> Crop:

@@ -7,7 +7,6 @@ a kind is the same however many there are.
 from __future__ import annotations
 
 from lmia import View, Views
-
 from lmia_kornia import draw
 from lmia_kornia.build import Kinds, checked_k, checked_strength, drawn
 

@@ -10,7 +10,6 @@ from kornia.enhance import (
     adjust_brightness_accumulative,
     adjust_contrast_with_mean_subtraction,
     adjust_saturation_with_gray_subtraction,
-    jpeg_codec_differentiable,
 )
 from kornia.filters import get_gaussian_kernel1d
 from torch import Tensor
@@ -104,23 +103,3 @@ def turned(pixels: Tensor, turn: float) -> Tensor:
     offsets = pixels.new_tensor([5.0, 3.0, 1.0]).view(1, 3, 1, 1) + 6 * turn
     k = torch.remainder(sixths + offsets, 6)
     return value - chroma * torch.minimum(k, 4 - k).clamp(0, 1)
-
-
-@dataclass(frozen=True)
-class Jpeg:
-    """Compress as JPEG and decode again (4:2:0, standard tables; kornia's codec, whose rounding is a smooth one).
-
-    Args:
-        quality: 1 to 100, as in libjpeg.
-
-    Example:
-        >>> Jpeg(50)(torch.full((1, 3, 5, 7), 0.5)).shape
-        torch.Size([1, 3, 5, 7])
-    """
-
-    quality: int
-
-    def __call__(self, pixels: Tensor) -> Tensor:
-        """Compress `(b, 3, h, w)` of any h and w; padded to multiples of 16 inside."""
-        decoded: Tensor = jpeg_codec_differentiable(pixels, torch.tensor([float(self.quality)]))
-        return decoded

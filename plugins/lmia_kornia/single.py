@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from lmia import LmiaError, View, Views
 from lmia.views import IDENTITY
-
 from lmia_kornia import draw
 from lmia_kornia.build import Kinds, checked_k, checked_strength, drawn, listed
 from lmia_kornia.chain import Chain
 from lmia_kornia.geometry import Affine, Flip
-from lmia_kornia.optics import Blurring, Jpeg
+from lmia_kornia.jpeg import Jpeg
+from lmia_kornia.optics import Blurring
 
 
 class Rotations(Views):

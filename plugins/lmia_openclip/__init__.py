@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from lmia import Target, hookimpl
-
 from lmia_openclip.target import OpenCLIP
 
 

@@ -7,7 +7,6 @@ from copy import deepcopy
 from pathlib import Path
 
 from lmia import LmiaError
-
 from lmia_openclip.preprocessing import Config, complete
 
 

@@ -14,6 +14,7 @@ from huggingface_hub.errors import (
     HFValidationError,
     RepositoryNotFoundError,
 )
+
 from lmia import LmiaError
 
 PATIENCE = 3.0

@@ -7,9 +7,10 @@ from dataclasses import asdict
 from typing import Literal
 
 import open_clip
-from lmia import LmiaError
 from open_clip.constants import HF_CONFIG_NAME
 from open_clip.transform import PreprocessCfg, merge_preprocess_dict
+
+from lmia import LmiaError
 
 Config = dict[str, object]
 Preprocessing = Literal["auto", "default", "released"]

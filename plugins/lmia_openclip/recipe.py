@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Literal
 
 import open_clip
-from lmia import LmiaError
 from open_clip.constants import HF_CONFIG_NAME, HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
 
+from lmia import LmiaError
 from lmia_openclip import hub
 from lmia_openclip.config import read_config, training
 from lmia_openclip.preprocessing import Config, Preprocessing, complete, of_file

@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 import open_clip
+
 from lmia import LmiaError
 
 FOLDER, HUB = "local-dir:", "hf-hub:"

@@ -11,11 +11,11 @@ from typing import Literal, get_args
 import numpy as np
 import open_clip
 import torch
-from lmia import LmiaError, Target, TargetFacts
 from open_clip.transform import Normalize, PreprocessCfg, ToTensor, image_transform_v2
 from PIL import Image
 from torch import Tensor, nn
 
+from lmia import LmiaError, Target, TargetFacts
 from lmia_openclip import text, weights
 from lmia_openclip.preprocessing import Preprocessing, describe
 from lmia_openclip.recipe import Activation, Recipe, write

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import open_clip
 import torch
-from lmia import LmiaError
 from open_clip.tokenizer import HFTokenizer
 from open_clip.transformer import TextTransformer
 from torch import Tensor, nn
 
+from lmia import LmiaError
 from lmia_openclip import hub
 
 Tokenizer = Callable[[Sequence[str]], Tensor]

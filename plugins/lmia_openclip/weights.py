@@ -11,9 +11,10 @@ from pickle import UnpicklingError
 
 import open_clip
 import torch
-from lmia import LmiaError
 from safetensors import safe_open
 from torch import Tensor, nn
+
+from lmia import LmiaError
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
 _KEYS = 3  # how many keys of each kind an error names

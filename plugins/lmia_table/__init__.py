@@ -10,7 +10,6 @@ from pathlib import Path
 
 import lmia
 from lmia.errors import nearest
-
 from lmia_table.cells import UnfitError, caption_of, clean, facts_of, image_of, kind_of, path_of
 from lmia_table.parquet import Parquet
 from lmia_table.rows import Part, Row, Rows

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import IO, cast
 
 import lmia
-
 from lmia_table.rows import Part, Row, damaged
 
 TEXT_ROWS = 4096

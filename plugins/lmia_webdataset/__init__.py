@@ -10,9 +10,9 @@ from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
 
-import lmia
 from webdataset.tariterators import group_by_keys
 
+import lmia
 from lmia_webdataset.address import (
     cannot_be_read,
     clean,

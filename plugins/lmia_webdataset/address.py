@@ -12,8 +12,9 @@ from typing import IO, Protocol, cast
 
 import aiohttp
 import fsspec
-import lmia
 from webdataset.shardlists import expand_urls
+
+import lmia
 
 TAR = (".tar", ".tar.gz", ".tgz")
 

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, cast
 
-import lmia
 from webdataset.tariterators import base_plus_ext
 
+import lmia
 from lmia_webdataset.address import Readable, bare, cannot_be_read
 
 HEADER_BYTES = 16 << 10

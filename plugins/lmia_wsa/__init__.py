@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from lmia import Attack, hookimpl
-
 from lmia_wsa.attack import WSA
 
 __all__ = ["WSA", "lmia_attacks"]

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import torch
-from lmia import Attack, Known, LmiaError, NothingToLearn, Samples
-from lmia.signals import unit
 from torch import Tensor, nn
 
+from lmia import Attack, Known, LmiaError, NothingToLearn, Samples
+from lmia.signals import unit
 from lmia_wsa.cut import ALIKE, LAMBDAS, LEAST, Cut, cut, enough, smallest_bound, too_few
 
 _ROWS = 1024

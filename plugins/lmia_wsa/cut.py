@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lmia import LmiaError
 from torch import Tensor
+
+from lmia import LmiaError
 
 LAMBDAS = (-2.5, -1.5, -0.5, 0.0, 0.5, 1.5, 2.5)
 """The seven choices that the published code of Ko et al. declares; it uses none and has no rule to pick one."""

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given
-from lmia.errors import LmiaError
-from lmia.evidence.accuracy import balanced_accuracy, balanced_accuracy_best, rate
 from scipy.stats import binomtest, kstwobign, norm
 
 from evidence.cases import binormal, samples
+from lmia.errors import LmiaError
+from lmia.evidence.accuracy import balanced_accuracy, balanced_accuracy_best, rate
 
 
 @pytest.mark.parametrize(("k", "n"), [(0, 1), (1, 1), (0, 300), (7, 30), (27_000, 27_000)])

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given
-from lmia.errors import LmiaError
-from lmia.evidence import auc
-from lmia.evidence.auc import auroc, auroc_difference
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
 from evidence.cases import binormal, samples
+from lmia.errors import LmiaError
+from lmia.evidence import auc
+from lmia.evidence.auc import auroc, auroc_difference
 
 
 @given(samples())

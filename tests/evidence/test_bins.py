@@ -3,6 +3,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+
 from lmia.evidence.bins import histogram
 
 VALUES = st.lists(st.floats(-1e6, 1e6, width=32), max_size=30)

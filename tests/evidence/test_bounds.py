@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lmia.evidence.bounds import clopper_pearson, mover, newcombe, separated, tail
 from scipy.stats import binomtest
+
+from lmia.evidence.bounds import clopper_pearson, mover, newcombe, separated, tail
 
 
 @given(st.integers(1, 3000), st.floats(0, 1), st.sampled_from([0.5, 0.9, 0.95, 0.99]))

@@ -5,11 +5,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from lmia.errors import LmiaError
-from lmia.evidence.conformal import benjamini_hochberg, conformal_p, conformal_threshold, deploy
 from scipy.stats import binomtest, false_discovery_control, kstest
 
 from evidence.cases import binormal
+from lmia.errors import LmiaError
+from lmia.evidence.conformal import benjamini_hochberg, conformal_p, conformal_threshold, deploy
 
 SCORES = st.lists(st.integers(-4, 4).map(float), min_size=1, max_size=60)
 

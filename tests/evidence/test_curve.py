@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given
-from lmia.errors import LmiaError
-from lmia.evidence.curve import roc, thin_curve
 from sklearn.metrics import roc_curve
 
 from evidence.cases import binormal, samples
+from lmia.errors import LmiaError
+from lmia.evidence.curve import roc, thin_curve
 
 
 @given(samples())

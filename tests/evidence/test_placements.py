@@ -3,10 +3,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from lmia.evidence.placements import covariance, place
-from lmia.evidence.ranks import dense_ranks
 
 from evidence.cases import samples
+from lmia.evidence.placements import covariance, place
+from lmia.evidence.ranks import dense_ranks
 
 
 def _by_hand(scores, labels, groups):

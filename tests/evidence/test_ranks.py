@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given
-from lmia.evidence.ranks import as_finite, as_ranks, dense_ranks
 from scipy.stats import rankdata
 
 from evidence.cases import samples
+from lmia.evidence.ranks import as_finite, as_ranks, dense_ranks
 
 
 @given(samples())

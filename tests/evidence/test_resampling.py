@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lmia.evidence.resampling import resample
 from scipy.stats import ks_2samp
+
+from lmia.evidence.resampling import resample
 
 
 def _plainly(members, nonmembers, groups, fpr, bootstraps, rng):

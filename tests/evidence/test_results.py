@@ -2,9 +2,10 @@ import pkgutil
 import subprocess
 import sys
 
+import pytest
+
 import lmia.evidence
 import lmia.report.model
-import pytest
 
 
 def test_the_report_shows_what_the_evidence_returns():

@@ -1,5 +1,6 @@
 import pytest
 import torch
+
 from lmia.errors import LmiaError
 from lmia.evidence.sides import as_groups, as_labels, as_truth, sides
 

@@ -7,12 +7,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from lmia.errors import LmiaError
-from lmia.evidence.tpr import TPRAtFPR, check_fprs, tpr_at_fpr
 from scipy.stats import norm
 from sklearn.metrics import roc_curve
 
 from evidence.cases import binormal, samples
+from lmia.errors import LmiaError
+from lmia.evidence.tpr import TPRAtFPR, check_fprs, tpr_at_fpr
 
 RATES = st.sampled_from([0.01, 0.05, 0.1, 0.3, 1 / 3, 0.5, 0.7, 0.9, 0.99])
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from lmia import LmiaError, Samples
 from scipy.stats import spearmanr
 
 import lmia_aea
+from lmia import LmiaError, Samples
 
 FORMS = ["mean", "sum", "drop", "steady", "average"]
 

@@ -6,11 +6,11 @@ import math
 import numpy as np
 import pytest
 import torch
-from lmia import Known, LmiaError, Samples, TargetFacts
-from lmia.signals import anchor_normalised, sigmoid_normalised
 from sklearn.metrics import roc_auc_score
 
 import lmia_anchor
+from lmia import Known, LmiaError, Samples, TargetFacts
+from lmia.signals import anchor_normalised, sigmoid_normalised
 from lmia_anchor import Anchor
 
 D = 16
@@ -131,7 +131,7 @@ class TestBank:
 
 class TestTemperature:
     def test_chance_has_little_say(self):
-        """Nine temperatures against the target's own, none of them better: it mostly stays."""
+        """Five temperatures against the target's own, none of them better: it mostly stays."""
         kept = 0
         for seed in range(20):
             null = Known(world(200, 1.0, seed), world(200, 1.0, 100 + seed), TargetFacts("toy", 14.0))
@@ -169,7 +169,7 @@ class TestTemperature:
         rows = everyone if bank == "both" else given.nonmembers
         left_out = torch.arange(140) if bank == "both" else torch.cat([torch.arange(60), torch.full((80,), -1)])
         scores = anchor_normalised(everyone.image, everyone.text, rows.image, rows.text, 10.0, left_out).numpy()
-        assert trial.auc == pytest.approx(roc_auc_score([0] * 60 + [1] * 80, scores))
+        assert trial.auc == pytest.approx(roc_auc_score([0] * 60 + [1] * 80, scores), abs=3e-4)
 
     def test_standard_error_is_the_bootstraps(self):
         given = known(300, 300)

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from lmia import LmiaError, Samples
-from lmia.signals import cosine
 
 import lmia_csa
+from lmia import LmiaError, Samples
+from lmia.signals import cosine
 
 
 def pairs(n, seed=0):

@@ -17,14 +17,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lmia.errors import LmiaError
-from lmia.registry import registry
-from lmia.source import Pair, Rejected, Source
 from PIL import Image
 from scipy.stats import ks_2samp
 from sklearn.metrics import roc_auc_score
 
 import lmia_demo
+from lmia.errors import LmiaError
+from lmia.registry import registry
+from lmia.source import Pair, Rejected, Source
 from lmia_demo import Emoji, in_half, scenes
 from lmia_demo.corpus import read_corpus, without_near_copies
 from lmia_demo.folder import write_shards

@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lmia import LmiaError, Pair, Rejected
 
+from lmia import LmiaError, Pair, Rejected
 from lmia_folder import Folder
 from lmia_table import Table
 from lmia_webdataset import WebDataset

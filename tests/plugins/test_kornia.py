@@ -8,9 +8,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from lmia import LmiaError, View, Views
 from lmia.registry import registry
-
 from lmia_kornia import (
     JPEG,
     Blur,

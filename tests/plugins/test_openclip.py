@@ -8,10 +8,10 @@ import numpy as np
 import open_clip
 import pytest
 import torch
-from lmia import LmiaError, Target
 from PIL import Image
 from safetensors.torch import save_file
 
+from lmia import LmiaError, Target
 from lmia_openclip import OpenCLIP, lmia_targets
 from plugins.openclip_models import CAPTIONS, CLIP, SIGLIP, SQUASH, folder, hub_cache, know, tower, weights
 

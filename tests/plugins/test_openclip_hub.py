@@ -9,8 +9,8 @@ from threading import Thread
 import huggingface_hub
 import pytest
 from huggingface_hub import constants
-from lmia import LmiaError
 
+from lmia import LmiaError
 from lmia_openclip import OpenCLIP, hub
 from plugins.openclip_models import hub_cache
 

@@ -5,8 +5,8 @@ import json
 import open_clip
 import pytest
 import torch
-from lmia import LmiaError
 
+from lmia import LmiaError
 from lmia_openclip.config import read_config, training
 from lmia_openclip.preprocessing import complete, of_file
 from lmia_openclip.recipe import write

@@ -2,8 +2,8 @@
 
 import open_clip
 import pytest
-from lmia import LmiaError
 
+from lmia import LmiaError
 from lmia_openclip import OpenCLIP
 from lmia_openclip.spec import claim
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lmia import LmiaError
 from torch import nn
 
+from lmia import LmiaError
 from lmia_openclip import text
 from plugins.openclip_models import CAPTIONS, CLIP, SIGLIP, tower, weights
 

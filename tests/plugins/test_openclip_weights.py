@@ -8,10 +8,10 @@ import zipfile
 import open_clip
 import pytest
 import torch
-from lmia import LmiaError
 from safetensors.torch import save_file
 from torch import nn
 
+from lmia import LmiaError
 from lmia_openclip.weights import digest, load
 from plugins.openclip_models import CLIP, SIGLIP, weights
 

@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lmia import LmiaError, Pair, Rejected
 
+from lmia import LmiaError, Pair, Rejected
 from lmia_table import Table
 
 TEXTS = [".csv", ".tsv", ".jsonl", ".csv.gz", ".tsv.gz", ".jsonl.gz"]

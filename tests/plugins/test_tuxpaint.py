@@ -11,10 +11,10 @@ from pathlib import Path
 import open_clip
 import pytest
 import torch
-from lmia.evidence import auroc
-from lmia.registry import registry
 from PIL import Image
 
+from lmia.evidence import auroc
+from lmia.registry import registry
 from lmia_demo.train import CONTEXT, train
 
 PACKAGE = "tuxpaint-stamps-default"

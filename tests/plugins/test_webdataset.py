@@ -12,8 +12,8 @@ from itertools import islice
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lmia import LmiaError, Pair, Rejected
 
+from lmia import LmiaError, Pair, Rejected
 from lmia_webdataset import IMAGE_BYTES, WebDataset
 
 

@@ -3,18 +3,18 @@
 import json
 import math
 
-import lmia.classifier
 import numpy as np
 import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from lmia import Known, LmiaError, NothingToLearn, Samples, TargetFacts
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 from torch import nn
 from torch.nn.functional import normalize
 
+import lmia.classifier
+from lmia import Known, LmiaError, NothingToLearn, Samples, TargetFacts
 from lmia_wsa import WSA, lmia_attacks
 from lmia_wsa.cut import LAMBDAS, Cut, cut, enough, smallest_bound
 

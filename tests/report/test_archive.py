@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from lmia.errors import LmiaError
 from lmia.evidence.estimate import Estimate
 from lmia.report import archive
 from lmia.report.model import TPR, AttackResult, AuditReport, Curve, Histogram, RoleCount, SuspectSummary, Threshold
-
 from report import examples
 
 REPORTS = {f.__name__: f for f in (examples.leakage, examples.suspects, examples.none_ran, examples.hostile)}

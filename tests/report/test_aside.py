@@ -4,6 +4,7 @@ import errno
 from pathlib import Path
 
 import pytest
+
 from lmia.errors import LmiaError
 from lmia.report.aside import write_aside
 

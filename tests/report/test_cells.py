@@ -1,6 +1,7 @@
 """Numbers for people."""
 
 import pytest
+
 from lmia.evidence.estimate import Estimate
 from lmia.report import cells
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import matplotlib
 import pytest
+
 from lmia.report import figures
 from lmia.report.model import Curve, Histogram
-
 from report import examples
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -1,7 +1,6 @@
 """Free-form data as tables."""
 
 from lmia.report import findings
-
 from report import examples
 
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
+
 from lmia.report import html, lmia_audit_finished, sentences
 from lmia.report.archive import to_json
-
 from report import examples
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}

@@ -4,10 +4,10 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lmia.report import markdown, sentences
-from lmia.report.visible import visible
 from markdown_it import MarkdownIt
 
+from lmia.report import markdown, sentences
+from lmia.report.visible import visible
 from report import examples
 
 PARSER = MarkdownIt("commonmark").enable("table")

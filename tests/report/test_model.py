@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from lmia.evidence.estimate import Estimate
 from lmia.report import archive, scores
 from lmia.report.model import TPR, AttackResult, AuditReport, Curve, Histogram, RoleCount, SuspectSummary, Threshold
-
 from report import examples
 
 DOCS = Path(__file__).parents[2] / "docs" / "report.md"
@@ -72,8 +72,9 @@ def test_the_models_names_are_at_the_door():
 
 
 def test_the_room_is_a_plugin_that_registers():
-    import lmia.report
     import pluggy
+
+    import lmia.report
     from lmia import hookspecs
 
     manager = pluggy.PluginManager(hookspecs.GROUP)

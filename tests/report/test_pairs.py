@@ -5,11 +5,11 @@ import io
 import re
 
 import pytest
+from PIL import Image
+
 from lmia.errors import LmiaError
 from lmia.report import sentences
 from lmia.report.pairs import MARK, ShownPair, thumbnail, write_pairs
-from PIL import Image
-
 from report import examples
 from report.test_html import check_safe
 

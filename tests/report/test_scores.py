@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from lmia.errors import LmiaError
 from lmia.report import scores
 from lmia.report.scores import RoleScores, score_table, write_scores

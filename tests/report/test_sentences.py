@@ -6,10 +6,10 @@ from statistics import NormalDist
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from lmia.evidence.estimate import Estimate
 from lmia.report import sentences
 from lmia.report.model import RoleCount, Threshold
-
 from report import examples
 from report.examples import attack, leakage, none_ran, suspects
 

@@ -4,10 +4,10 @@ import io
 from pathlib import Path
 
 import pytest
-from lmia.report import sentences
-from lmia.report.terminal import print_summary
 from rich.console import Console
 
+from lmia.report import sentences
+from lmia.report.terminal import print_summary
 from report import examples
 
 
