@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 from jsonargparse import ArgumentError
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from rich.console import Console
-from rich.table import Table
 
 from lmia.attack import Attack
 from lmia.audit import run_audit
 from lmia.data import AuditData
 from lmia.errors import LmiaError
 from lmia.extract import FeatureExtractor
+from lmia.guide import guide, trainer_guide
 from lmia.progress import PairProgress
 from lmia.quiet import quiet
 from lmia.record import TRAINER_DEFAULTS
@@ -76,14 +79,13 @@ class AuditCLI(LightningCLI):
     """LightningCLI with the subcommand `audit`, fed with a config that `lmia.request` has made.
 
     Args:
-        tree: the config below the subcommand; or command line words, such as `["--help"]`.
+        tree: the config below the subcommand.
     """
 
     report: AuditReport
 
-    def __init__(self, tree: dict[str, Any] | list[str]) -> None:
+    def __init__(self, tree: dict[str, Any]) -> None:
         self.tree = tree
-        words: ArgsType = {"subcommand": "audit", "audit": tree} if isinstance(tree, dict) else ["audit", *tree]
         super().__init__(
             FeatureExtractor,
             AuditData,
@@ -91,10 +93,10 @@ class AuditCLI(LightningCLI):
             seed_everything_default=0,
             trainer_class=Auditor,
             trainer_defaults={**TRAINER_DEFAULTS, "callbacks": [PairProgress()]},
-            parser_kwargs={"exit_on_error": False, "audit": {"exit_on_error": False}, "prog": "lmia"},
+            parser_kwargs={"exit_on_error": False, "audit": {"exit_on_error": False}},
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
-            args=words,
+            args={"subcommand": "audit", "audit": tree},
         )
 
     @staticmethod
@@ -104,68 +106,62 @@ class AuditCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse the config; `sys.argv` stays what the user typed, for ranks to be started with."""
-        self.config = parser.parse_args(args) if isinstance(args, list) else parser.parse_object(args)
+        assert isinstance(args, dict)  # as __init__ gives it
+        try:
+            self.config = parser.parse_object(args)
+        except ArgumentError as error:  # what lmia.options cannot know, such as a callback of the trainer's
+            raise LmiaError(str(error.message), "`lmia audit --help` explains every option.") from error
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:  # noqa: ANN401 (Lightning's signature)
+        """Make the trainer; what it cannot be made with, the user can mend."""
+        try:
+            return super().instantiate_trainer(**kwargs)
+        except (MisconfigurationException, ValueError) as error:
+            raise LmiaError(str(error), "`lmia audit --trainer.help` explains its options.") from error
 
     def _run_subcommand(self, subcommand: str) -> None:
         trainer = self.trainer
         assert isinstance(trainer, Auditor)  # trainer_class says so
-        trainer.config = dict(self.tree.get("trainer") or {}) if isinstance(self.tree, dict) else {}
+        trainer.config = self.tree["trainer"]
         self.report = trainer.audit(**self._prepare_subcommand_kwargs(subcommand))
+
+
+class _Terminal(Console):
+    """A console that leaves a reader who has gone away to the shell."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
 
 
 def audit(argv: Sequence[str]) -> int:
     """Run `lmia audit` with the words behind it; print the summary and where the report lies."""
-    if {"-h", "--help"} & set(argv):
-        print(GUIDE)
-        with quiet():
-            AuditCLI(["--help"])
-    tree = request([word for word in argv if word != "--print_config"])
-    if "--print_config" in argv:
+    words = [word for word in argv if word not in ("--print_config", "--print-config")]
+    if {"-h", "--help"} & set(words):
+        print(guide())
+        return 0
+    if "--trainer.help" in words:
+        print(trainer_guide())
+        return 0
+    tree = request(words)
+    if len(words) < len(argv):
         print(yaml.safe_dump(tree, sort_keys=False), end="")
         return 0
-    try:
-        with quiet():
-            cli = AuditCLI(tree)
-    except ArgumentError as error:
-        problem = " ".join(str(error.message).split())
-        raise LmiaError(problem.rstrip(".") + ".", "`lmia audit --help` explains every option.") from error
-    page = Path(str(cli.report.config["out"])) / "report.html"
-    print_summary(cli.report, Console(), page)
+    with quiet():
+        report = AuditCLI(tree).report
+    print_summary(report, _Terminal(), Path(str(report.config["out"])) / "report.html")
     return 0
 
 
 def plugins(argv: Sequence[str]) -> int:
-    """Run `lmia plugins`: one row for every plugin, the broken ones last with their reason."""
+    """Run `lmia plugins`: a line for every plugin, cut to the terminal's width; the broken ones last, with their reason."""
     if argv:
         raise LmiaError(f"`lmia plugins` takes no arguments, got {' '.join(argv)}.", "Leave them out.")
-    table = Table("kind", "name", "from", "what it is", box=None, header_style="bold")
-    for plugin in registry().listing():
-        owner = f"{plugin.distribution} {plugin.version}".strip()
-        table.add_row(plugin.kind, plugin.name, owner, plugin.summary, style="red" if plugin.kind == "broken" else None)
-    console = Console()
-    console.print(table)
+    found = registry().listing()
+    rows = [("kind", "name", "from", "version", "what it is")]
+    rows += [(one.kind, one.name, one.distribution, one.version, one.summary) for one in found]
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    for row in rows:
+        line = "  ".join([*(word.ljust(width) for word, width in zip(row[:4], widths, strict=True)), row[4]])
+        print(line if row[0] == "broken" else line[:room])
     return 0
-
-
-GUIDE = """\
-lmia audit: which of these pairs was a model trained on, and how sure can one be?
-
-What you need most
-  --plugin NAME            an attack; repeat it for several. `wsa:bench` is a preset; `--plugin.lam 0.5` an option of
-                           the last one named; `+NAME` adds to a config's list
-  --model SPEC             an open_clip architecture with --pretrained TAG or FILE; hf-hub:ORG/NAME; local-dir:FOLDER
-  --members SPEC --nonmembers SPEC           truth known: what does the model leak?
-  --suspects SPEC --known-nonmembers SPEC    truth unknown: were these used?
-  --pool SPEC              unlabelled pairs that an attack may learn from; cut from the above where it is not given
-  --views NAME             the augmentation set, for attacks that compare views; `--views.k 8` is an option of it
-  --out DIR                where the report goes (./lmia-audit)
-  --fpr 0.01 0.001         false positive rates to report
-  --config FILE            all of this from a file; flags go on top
-  --trainer.devices 2      how Lightning runs the extraction; every Trainer option is there
-  --print_config           print the config that results, and stop
-
-SPEC: 'a/{000..009}.tar' (quoted), 'a/*.tar::b/*.tar', pairs.csv, .tsv, .jsonl, .parquet, or a folder.
-      'SPEC?n=3000&seed=0' is a sample of it. Neither model nor data: the demo.
-
-Every option
-"""

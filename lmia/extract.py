@@ -129,9 +129,13 @@ class FeatureExtractor(LightningModule):
         return len(batch.rows)
 
     def _seen(self) -> list[str]:
-        """Name the views that some wanted array is of."""
+        """Name the views that some wanted array is of; one that a view shares with the identity is the identity's."""
         parts = ("cosine", "image", "text")
-        return [name for name in self.views if self.wanted & {self.column(part, name) for part in parts}]
+        own = {
+            name: {column for part in parts if (column := self.column(part, name)) != part or name == "identity"}
+            for name in self.views
+        }
+        return [name for name in self.views if self.wanted & own[name]]
 
     def _image_of(self, view: str) -> str:
         return "identity" if self.views[view].image is None else view

@@ -1,56 +1,43 @@
-"""What the user asks for: flags and config files, merged into the one config dict that Lightning's parser gets.
+"""What the user asks for: flags and config files become the one config that Lightning's parser gets.
 
-The config file comes first wherever `--config` stands, flags go on top, and names and specs become class paths.
+Config files come first wherever `--config` stands. Then flags name things (model, data, views, attacks), the demo fills
+in where nothing is named, flags set options of what was named, and everything is checked. Nothing heavy is made yet.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from inspect import signature
-from pathlib import Path
-from typing import Any, cast
+from collections.abc import Callable, Mapping, Sequence
+from inspect import Parameter, signature
+from typing import Any
 
-import yaml
-from jsonargparse import get_loader
 from lightning.pytorch import Trainer
 
+from lmia import options
+from lmia.audit import run_audit
 from lmia.data import AuditData
 from lmia.errors import LmiaError, nearest
 from lmia.extract import FeatureExtractor
+from lmia.flags import FLAGS, ROLES, TOP, Flag, Tree, configs, put, split
 from lmia.registry import Kind, registry
 from lmia.roles import check_given
 from lmia.settings import class_path
-from lmia.specs import attack_configs, source_config, target_config, views_config
+from lmia.specs import attack_configs, find, source_config, target_config, views_config
 
-Tree = dict[str, Any]
+Named = tuple[str, str, Kind, Callable[[str], Any]]
 
-ROLES = ("members", "nonmembers", "known_nonmembers", "pool", "suspects")
-SWITCHES = ("allow_overlap", "show_pairs", "demo")
-_SHORT = {"model": "model.target", "views": "model.views", "cache": "model.cache"} | {
-    name: f"data.{name}" for name in (*ROLES, "batch", "workers", "max_pixels", "allow_overlap")
-}
-TOP = (
-    "trainer",
-    "model",
-    "data",
-    "plugin",
-    "out",
-    "fpr",
-    "seed",
-    "confidence",
-    "show_pairs",
-    "demo",
-    "seed_everything",
+NAMED: tuple[Named, ...] = (
+    ("model", "target", "target", target_config),
+    ("model", "views", "views", views_config),
+    *(("data", role, "source", source_config) for role in ROLES),
 )
-"""The keys of a config; `pretrained` and the target's own arguments are flags besides."""
+"""Where a config holds a thing that is named by a word: section, key, kind, and what turns the word into a class."""
 
 
 def request(argv: Sequence[str]) -> Tree:
     """Turn the words behind `lmia audit` into a config with class paths, checked as far as nothing is made yet.
 
     Raises:
-        LmiaError: a flag, key, name or spec is unknown, or the roles given make no audit.
+        LmiaError: a flag, key, name, spec or value is wrong, or the roles given make no audit.
 
     Example:
         >>> request(["--plugin", "nobody", "--members", "x"])
@@ -58,279 +45,150 @@ def request(argv: Sequence[str]) -> Tree:
             ...
         lmia.errors.LmiaError: No attack is called 'nobody'....
     """
-    words = _words(argv)
-    tree: Tree = {}
-    for path in [text for name, values in words if name == "config" for text in values]:
-        _merge(tree, _read(path))
-    named = [name for name in tree if name not in TOP]
-    if named:
-        raise LmiaError(f"The config has no key '{named[0]}'.", nearest(named[0], TOP))
-    flags = [word for word in words if word[0] != "config"]
-    _plugins(tree, flags)
-    pretrained = _others(tree, flags)
-    return _resolved(tree, pretrained)
+    flags = split(argv)
+    tree = configs(flags)
+    tree["plugin"] = _attacks(tree.get("plugin"), flags)
+    _name(tree, flags)
+    _complete(tree)
+    _set_options(tree, flags)
+    return _checked(tree)
 
 
-def _words(argv: Sequence[str]) -> list[tuple[str, list[str]]]:
-    """Split words into (flag, values); a dash within the first part of a flag is an underscore."""
-    words: list[tuple[str, list[str]]] = []
-    for word in argv:
-        if word.startswith("--") and len(word) > 2:
-            name, mark, value = word[2:].partition("=")
-            head, dot, rest = name.partition(".")
-            words.append((head.replace("-", "_") + dot + rest, [value] if mark else []))
-        elif not words:
+def _attacks(listed: object, flags: Sequence[Flag]) -> list[Tree]:
+    """List the attacks: those of the config, replaced by `--plugin NAME`, added to by `--plugin +NAME`.
+
+    A name may stand for several attacks (`aea`); an option that follows it then makes it one attack with that option.
+    """
+    items = listed if isinstance(listed, list) else [listed] if listed else []
+    groups = [attack_configs(item) if isinstance(item, str) else [item] for item in items]
+    replaced = False
+    for flag in flags:
+        if flag.name == "plugin":
+            if not flag.text.startswith("+") and not replaced:
+                groups, replaced = [], True
+            groups.append(attack_configs(flag.text.removeprefix("+")))
+        elif flag.name.startswith("plugin."):
+            if not groups:
+                raise LmiaError(f"{flag.typed} stands before any --plugin NAME.", "Name the attack first.")
+            if len(groups[-1]) > 1:
+                groups[-1] = [{"class_path": groups[-1][0]["class_path"], "init_args": {}}]
+            put(groups[-1][0], flag.name.removeprefix("plugin."), flag.value)
+    return [attack for group in groups for attack in group]
+
+
+def _name(tree: Tree, flags: Sequence[Flag]) -> None:
+    """Put a class where a config or a flag names a thing by a word; naming a thing replaces the config's whole."""
+    for section, key, _, config_of in NAMED:
+        given = [flag for flag in flags if flag.path == f"{section}.{key}"]
+        if len(given) > 1:
             raise LmiaError(
-                f"'{word}' stands before any flag.", "Write --FLAG VALUE; `lmia audit --help` explains them."
+                f"{given[0].typed} is given {len(given)} times: {', '.join(flag.text for flag in given[:3])} ...",
+                "If the shell has expanded a pattern, put it in quotes: '/data/{00000..00009}.tar'.",
             )
-        else:
-            words[-1][1].append(word)
-    return words
+        for flag in given:
+            if key == "target" and flag.text.endswith((".yaml", ".yml")):
+                raise LmiaError(
+                    f"--model takes a model, got the config {flag.text}.", f"Write --config {flag.text} for it."
+                )
+            tree[section][key] = flag.text
+            tree["demo"] = False
+        if isinstance(tree[section].get(key), str):
+            tree[section][key] = config_of(tree[section][key])
 
 
-def _read(path: str) -> Tree:
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-        found = get_loader("yaml")(text)
-    except OSError as error:
-        raise LmiaError(f"The config {path} cannot be read: {error.strerror}.", "Give --config FILE.yaml.") from error
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise LmiaError(f"The config {path} is not YAML: {' '.join(str(error).split())}.", "Mend that line.") from error
-    if not isinstance(found, dict):
-        raise LmiaError(f"The config {path} holds no keys.", f"Known: {', '.join(TOP)}.")
-    return cast("Tree", found)
-
-
-def _merge(tree: Tree, other: Mapping[str, Any]) -> None:
-    for key, value in other.items():
-        if isinstance(value, Mapping) and isinstance(tree.get(key), dict) and "class_path" not in value:
-            _merge(tree[key], value)
-        else:
-            tree[key] = value
-
-
-def _value(words: Sequence[str]) -> object:
-    """Read a flag's words: `0.01 0.001`, `0.01,0.001` and `[0.01, 0.001]` are one list; a lone word is itself."""
-    if len(words) == 1 and "," in words[0] and words[0][0] not in "[{":
-        words = words[0].split(",")
-    found = [_scalar(word) for word in words]
-    return found[0] if len(found) == 1 else found
-
-
-def _scalar(word: str) -> object:
-    try:
-        return json.loads(word)
-    except ValueError:
-        return yaml.safe_load(word) if word[:1] in ("[", "{") else word
-
-
-def _one(name: str, words: Sequence[str]) -> str:
-    flag = f"--{name.replace('_', '-')}"
-    if len(words) > 1:
-        raise LmiaError(
-            f"{flag} takes one value, got {len(words)}: {', '.join(words[:3])} ...",
-            "If the shell has expanded a pattern, put it in quotes: '/data/{00000..00009}.tar'.",
-        )
-    if not words or not words[0]:
-        raise LmiaError(f"{flag} has no value.", f"Write {flag} VALUE.")
-    return words[0]
-
-
-def _plugins(tree: Tree, flags: Sequence[tuple[str, list[str]]]) -> None:
-    """Apply `--plugin NAME` (replaces the config's list), `--plugin +NAME` (adds) and `--plugin.KEY VALUE` (the last)."""
-    listed = tree.get("plugin") or []
-    chosen = [config for item in (listed if isinstance(listed, list) else [listed]) for config in _attack(item)]
-    fresh = False
-    for name, words in flags:
-        if name == "plugin":
-            text = _one(name, words)
-            if not text.startswith("+") and not fresh:
-                chosen, fresh = [], True
-            chosen += attack_configs(text.removeprefix("+"))
-        elif name.startswith("plugin."):
-            if not chosen:
-                raise LmiaError(f"--{name} stands before any --plugin NAME.", "Name the attack first.")
-            key = name.removeprefix("plugin.").removeprefix("init_args.")
-            _same_class(chosen)
-            _put(chosen[-1], key, _value(words))
-    tree["plugin"] = chosen
-
-
-def _same_class(chosen: list[Tree]) -> None:
-    """Where the last name stood for several presets, an option of it means one attack with that option."""
-    last = chosen[-1]["class_path"]
-    while len(chosen) > 1 and chosen[-2]["class_path"] == last and not chosen[-1].get("own"):
-        chosen.pop(-2)
-    if not chosen[-1].get("own"):
-        chosen[-1] = {"class_path": last, "init_args": {}, "own": True}
-
-
-def _attack(item: object) -> list[Tree]:
-    if isinstance(item, str):
-        return attack_configs(item)
-    if isinstance(item, Mapping) and "class_path" in item:
-        return [_named("attack", item)]
-    raise LmiaError(f"The config's plugin {item!r} is no attack.", "Write a name, or class_path and init_args.")
-
-
-def _others(tree: Tree, flags: Sequence[tuple[str, list[str]]]) -> str | None:
-    """Apply every other flag; return what --pretrained says."""
-    pretrained = None
-    for name, words in flags:
-        head, dot, rest = name.partition(".")
-        if head == "plugin":
-            continue
-        if name == "pretrained":
-            pretrained = _one(name, words)
-        elif name in ("model", *ROLES, "views", "cache", "out"):
-            _put(tree, _SHORT.get(name, name), _spec(name, _one(name, words)))
-        elif name in SWITCHES and not words:
-            _put(tree, _SHORT.get(name, name), True)
-        elif head in _SHORT and dot and head != "model":
-            _put(tree, f"{_SHORT[head]}.{rest}", _value(words))
-        elif head in _SHORT or head in TOP:
-            _put(tree, _SHORT.get(name, name), _value(words) if words else _one(name, words))
-        else:
-            _of_target(tree, name, words)
-    return pretrained
-
-
-def _spec(name: str, text: str) -> str:
-    if name == "model" and text.endswith((".yaml", ".yml")):
-        raise LmiaError(f"--model takes a model, got the config {text}.", f"Write --config {text}.")
-    return text
-
-
-def _of_target(tree: Tree, name: str, words: Sequence[str]) -> None:
-    """A flag that nobody knows may be an argument of the target (`--activation gelu`); that is settled with its class."""
-    if "." in name:
-        raise LmiaError(f"There is no option --{name}.", nearest(name.partition(".")[0], _all_flags()))
-    tree.setdefault("_of_target", {})[name] = _value(words) if words else True
-
-
-def _all_flags() -> list[str]:
-    return sorted({*TOP, *_SHORT, "pretrained", "config", "help", "print_config"})
-
-
-def _put(tree: Tree, path: str, value: object) -> None:
-    """Set a dotted path; below a class, the path goes into its init arguments, and a spec becomes its class first."""
-    *heads, last = path.split(".")
-    trail = []
-    for head in heads:
-        trail.append(head)
-        if not isinstance(tree.get(head), dict):
-            tree[head] = _typed(".".join(trail), tree.get(head))
-        tree = tree[head]
-        if "class_path" in tree:
-            tree = tree.setdefault("init_args", {})
-    if "class_path" in tree and last not in ("class_path", "init_args"):
-        tree = tree.setdefault("init_args", {})
-    if last == "init_args" or (path.endswith("init_args")):
-        raise LmiaError(f"--{path} has no key.", "Write the argument's name behind it.")
-    tree[last] = value
-
-
-def _typed(path: str, value: object) -> Tree:
-    """Return the dict that stands at a path: a spec given as text becomes its class and arguments."""
-    if isinstance(value, str):
-        makers: dict[str, Callable[[str], Tree]] = {"model.target": target_config, "model.views": views_config}
-        role = path.removeprefix("data.")
-        if path in makers:
-            return makers[path](value)
-        if role in ROLES:
-            return source_config(value)
-    return {}
-
-
-def _resolved(tree: Tree, pretrained: str | None) -> Tree:
-    """Turn names and specs into class paths; take the demo where neither model nor data is given."""
-    model, data = tree.setdefault("model", {}), tree.setdefault("data", {})
-    own = tree.pop("_of_target", {})
+def _complete(tree: Tree) -> None:
+    """Take the demo where neither model nor data is named, and views where an attack compares them."""
+    model, data = tree["model"], tree["data"]
     given = [role for role in ROLES if data.get(role) is not None]
-    if model.get("target") is None and not given:
-        if pretrained:
-            raise LmiaError(f"--pretrained {pretrained} has no --model.", "Give --model ARCHITECTURE.")
-        _demo(tree)
-    elif model.get("target") is None:
+    if model.get("target") is None and given:
         raise LmiaError(
             f"No model is given (given: {', '.join(given)}).", "Give --model SPEC, or no data for the demo."
         )
-    if isinstance(model["target"], str):
-        model["target"] = target_config(model["target"], pretrained)
-    elif pretrained:
-        model["target"].setdefault("init_args", {})["pretrained"] = pretrained
-    model["target"] = _named("target", model["target"])
-    _add_own(model["target"], own)
-    if model.get("views") is None and any(_compares_views(config) for config in tree["plugin"]):
-        model["views"] = "four-basic"
-    if model.get("views") is not None:
-        text = model["views"]
-        model["views"] = _named("views", views_config(text) if isinstance(text, str) else text)
-    for role in ROLES:
-        if data.get(role) is not None:
-            spec = data[role]
-            data[role] = source_config(spec) if isinstance(spec, str) else _named("source", spec)
+    if model.get("target") is None:
+        _demo(tree)
+    if not tree["plugin"]:
+        raise LmiaError("No attack is asked for.", f"Give --plugin NAME, of {', '.join(registry().names('attack'))}.")
     check_given({role: data[role] for role in ROLES if data.get(role) is not None})
-    tree["plugin"] = [_named("attack", config) for config in tree["plugin"]]
-    _known(model, "model", FeatureExtractor)
-    _known(data, "data", AuditData)
-    _known(tree.get("trainer", {}), "trainer", Trainer)
-    return tree
+    if model.get("views") is None and any("views" in _class("attack", one).requires for one in tree["plugin"]):
+        model["views"] = views_config("four-basic")
 
 
 def _demo(tree: Tree) -> None:
-    """Fill in the embedded demo's specs; what the user chose of views stands."""
+    """Fill in the embedded demo; what the user chose of views, and attacks, stands."""
     specs = registry().manager.hook.lmia_demo()
     if not specs:
         raise LmiaError("Neither a model nor data is given, and no demo is installed.", "pip install 'lmia[demo]'")
     tree["demo"] = True
     tree.setdefault("show_pairs", True)
-    tree["data"] |= {role: spec for role, spec in specs.items() if role in ROLES}
-    tree["model"]["target"] = specs["model"]
-    tree["model"].setdefault("views", specs.get("views"))
     tree["plugin"] = tree["plugin"] or attack_configs("csa")
+    for section, key, _, config_of in NAMED:
+        word = specs.get("model" if key == "target" else key)
+        if word is not None and tree[section].get(key) is None:
+            tree[section][key] = config_of(word)
 
 
-def _compares_views(config: Mapping[str, Any]) -> bool:
-    name = str(config["class_path"])
-    return (
-        name.rpartition(".")[2].lower() in registry().names("attack")
-        and "views" in registry().get("attack", name).requires
-    )
+def _set_options(tree: Tree, flags: Sequence[Flag]) -> None:
+    """Apply the flags that set something of what was named, last of all."""
+    named = {f"{section}.{key}" for section, key, _, _ in NAMED}
+    own = options.names(_class("target", tree["model"]["target"]))
+    for flag in flags:
+        head = flag.path.partition(".")[0]
+        if head in ("plugin", "config", "print_config") or flag.path in named:
+            continue
+        if head in TOP:
+            put(tree, flag.path, flag.value)
+        elif flag.name in own:  # `--pretrained`, `--precision`, `--activation`: the target's own
+            put(tree, f"model.target.{flag.name}", flag.value)
+        else:
+            raise LmiaError(f"There is no option {flag.typed}.", nearest(flag.name, {*FLAGS, *own}))
 
 
-def _add_own(target: Tree, own: Mapping[str, object]) -> None:
-    allowed = list(signature(registry().get("target", target["class_path"])).parameters) if own else []
-    for name, value in own.items():
-        if name not in allowed:
-            flag = name.replace("_", "-")
-            raise LmiaError(f"There is no option --{flag}.", nearest(name, [*_all_flags(), *allowed]))
-        target.setdefault("init_args", {})[name] = value
+def _checked(tree: Tree) -> Tree:
+    """Check every name and value against the signatures they are for, and return the config with full class paths."""
+    for section, key, kind, _ in NAMED:
+        if tree[section].get(key) is not None:
+            tree[section][key] = _thing(kind, tree[section][key])
+    tree["plugin"] = [_thing("attack", config) for config in tree["plugin"]]
+    for i, config in enumerate(tree["plugin"]):
+        if _whole(config) in map(_whole, tree["plugin"][:i]):
+            name = _class("attack", config).__name__.lower()
+            raise LmiaError(f"The attack '{name}' is asked for twice.", "Give one of them other settings.")
+    tree["trainer"] = options.checked("trainer", Trainer, tree["trainer"])
+    tree["model"] = options.checked("model", FeatureExtractor, tree["model"])
+    tree["data"] = options.checked("data", AuditData, tree["data"])
+    rest = {name: value for name, value in tree.items() if name not in ("trainer", "model", "data", "plugin")}
+    return tree | options.checked("audit", run_audit, rest)
 
 
-def _named(kind: Kind, config: Mapping[str, Any]) -> Tree:
-    """Give a config its full class path, and check the names of its arguments."""
-    if "class_path" not in config:
-        raise LmiaError(f"A {kind} in the config has no class_path: {dict(config)}.", "Write class_path and init_args.")
-    path, args = str(config["class_path"]), dict(config.get("init_args") or {})
-    if path == "lmia.source.Sample":
-        inner = args.get("source")
-        made = _named("source", inner) if isinstance(inner, Mapping) else source_config(str(inner))
-        return {"class_path": path, "init_args": {**args, "source": made}}
-    try:
-        cls = registry().get(kind, path)
-    except LmiaError:
-        if "." in path and "is broken" not in path:  # a class of the user's own, for Lightning's parser to import
-            return {"class_path": path, "init_args": args}
-        raise
-    if "." in path and path.partition(".")[0] != cls.__module__.partition(".")[0]:
-        return {"class_path": path, "init_args": args}
-    _known(args, f"{kind} {cls.__name__.lower()}", cls)
-    return {"class_path": class_path(cls), "init_args": args}
+def _thing(kind: Kind, config: object) -> Tree:
+    """Give a thing its full class path, and check its arguments; a thing inside a thing is of the same kind."""
+    cls = _class(kind, config)
+    assert isinstance(config, Mapping)  # it has a class path
+    if odd := [key for key in config if key not in ("class_path", "init_args")]:
+        raise LmiaError(f"Beside class_path stands '{odd[0]}'.", f"Write init_args: {{{odd[0]}: ...}}.")
+    args = {
+        name: _thing(kind, value) if isinstance(value, Mapping) and "class_path" in value else value
+        for name, value in (config.get("init_args") or {}).items()
+    }
+    what = f"{kind} {cls.__name__.lower()}"
+    parameters = signature(cls).parameters
+    for name in options.names(cls):
+        if parameters[name].default is Parameter.empty and name not in args:
+            raise LmiaError(f"The {what} lacks its option '{name}'.", f"Give init_args: {{{name}: ...}}.")
+    return {"class_path": class_path(cls), "init_args": options.checked(what, cls, args)}
 
 
-def _known(given: Mapping[str, object], where: str, cls: type) -> None:
-    allowed: Iterable[str] = signature(cls).parameters
-    for name in given:
-        if name not in allowed:
-            raise LmiaError(f"The {where} has no option '{name}'.", nearest(name, allowed))
+def _class(kind: Kind, config: object) -> type[Any]:
+    if not isinstance(config, Mapping) or not isinstance(config.get("class_path"), str):
+        shown = dict(config) if isinstance(config, Mapping) else config
+        what = "attack is" if kind == "attack" else "views are" if kind == "views" else f"{kind} is"
+        raise LmiaError(
+            f"No {what} named by {shown!r}.", "Write a name, or class_path: NAME and init_args: {KEY: VALUE}."
+        )
+    return find(kind, config["class_path"])
+
+
+def _whole(config: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """An attack's class and all its settings, defaults included."""
+    parameters = signature(_class("attack", config)).parameters
+    return config["class_path"], {name: p.default for name, p in parameters.items()} | config["init_args"]

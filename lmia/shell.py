@@ -6,7 +6,8 @@ import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
-from difflib import get_close_matches
+
+from lmia.errors import LmiaError, nearest
 
 HELP = """\
 lmia: was this in the training data? Audit CLIP-like models by membership inference.
@@ -33,7 +34,8 @@ Results go to ./lmia-audit (or --out DIR): report.html to read, report.json and 
 Exit codes: 0 done, 1 a fault of lmia or of a plugin (with traceback), 2 something you can mend (said in two lines).
 """
 
-_MISMATCH = "torchvision"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -42,14 +44,17 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def run(argv: list[str]) -> int:
-    """Run a command and return its exit code: 0, or 2 with two lines on standard error.
+    """Run a command and return its exit code: 0, 2 with two lines on standard error, or 130 where it was interrupted.
 
     Example:
         >>> run(["--version"])
         lmia 0.1.0
         0
     """
-    word = argv[0] if argv else "--help"
+    return _guarded(lambda: _command(argv[0] if argv else "--help", argv[1:]))
+
+
+def _command(word: str, argv: list[str]) -> int:
     if word in ("--help", "-h", "help"):
         print(HELP, end="")
         return 0
@@ -59,47 +64,58 @@ def run(argv: list[str]) -> int:
         print(f"lmia {__version__}")
         return 0
     if word not in ("audit", "plugins"):
-        near = get_close_matches(word, ["audit", "plugins"], n=1)
-        hint = f"Did you mean 'lmia {near[0]}'? " if near else ""
-        return _say(f"There is no command '{word}'.", f"{hint}`lmia --help` shows what there is.")
-    return _guarded(lambda: _command(word, argv[1:]))
-
-
-def _command(word: str, argv: list[str]) -> int:
+        raise LmiaError(
+            f"There is no command '{word}'.", f"{nearest(word, ['audit', 'plugins'])} `lmia --help` shows more."
+        )
+    _check_torch()
     from lmia import cli
 
     return cli.audit(argv) if word == "audit" else cli.plugins(argv)
 
 
+def _check_torch() -> None:
+    """Say in plain words that torch and torchvision do not match; Lightning would fail over it in ways of its own."""
+    try:
+        import torchvision  # noqa: F401
+    except (ImportError, RuntimeError) as error:
+        raise LmiaError(
+            f"torch and torchvision do not match: {error}.",
+            "Install them together: pip install --upgrade torch torchvision",
+        ) from error
+
+
 def _guarded(command: Callable[[], int]) -> int:
     """Turn a user's mistake into two lines; let every other fault keep its traceback."""
-    from lmia.errors import LmiaError
-
     try:
-        return command()
+        code = command()
+        sys.stdout.flush()
+        return code
     except LmiaError as error:
         return _say(error.problem, error.remedy)
     except KeyboardInterrupt:
-        print("Interrupted; what was extracted is kept, and the same command goes on from there.", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
+        return _interrupted()
+    except SystemExit as leaving:
+        if isinstance(leaving.__context__, KeyboardInterrupt):  # Lightning makes exit code 1 of it
+            return _interrupted()
+        raise
+    except BrokenPipeError:  # the reader has seen enough (`lmia plugins | head`); Python would complain when it ends
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (ImportError, RuntimeError) as error:
-        if _MISMATCH not in str(error) or "lmia" in sys.modules.get("torchvision", sys).__name__:
-            raise
-        return _say(
-            f"torch and torchvision do not match: {str(error).splitlines()[0]}.",
-            "Install them together: pip install --upgrade torch torchvision",
-        )
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+        if error.errno not in (*_FULL, *_CLOSED):
             raise
-        return _say(
-            f"{error.filename or 'A file'} cannot be written: {error.strerror}.", "Free some space, or give --out DIR."
-        )
+        where = error.filename or "A file"
+        if error.errno in _FULL:
+            return _say(f"{where} cannot be written: {error.strerror}.", "Free some space there, or give --out DIR.")
+        return _say(f"{where} cannot be opened: {error.strerror}.", "Mend its permissions, or choose another.")
+
+
+def _interrupted() -> int:
+    print("Interrupted; what was extracted is kept, and the same command goes on from there.", file=sys.stderr)
+    return 130
 
 
 def _say(problem: str, remedy: str) -> int:
-    print(f"lmia: {problem}\n{remedy}", file=sys.stderr)
+    """Print two lines, whatever line breaks a message from elsewhere holds."""
+    print(f"lmia: {' '.join(problem.split())}\n{' '.join(remedy.split())}", file=sys.stderr)
     return 2

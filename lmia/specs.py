@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from inspect import signature
-from typing import cast
+from typing import Any, cast
 from urllib.parse import parse_qsl
 
 from lmia.attack import Attack
@@ -19,8 +20,10 @@ from lmia.source import Sample, Source
 from lmia.target import Target
 from lmia.views import Views
 
-Config = dict[str, object]
+Config = dict[str, Any]
 """`{"class_path": ..., "init_args": {...}}`, as Lightning's configs have it."""
+
+_BASES: Mapping[Kind, type] = {"attack": Attack, "target": Target, "views": Views, "source": Source}
 
 
 def source_config(spec: str) -> Config:
@@ -79,6 +82,33 @@ def attack_configs(name: str) -> list[Config]:
     return [_config(cls, {})]
 
 
+def find(kind: Kind, path: str) -> type[Any]:
+    """Return the class that a name (`wsa`, `WSA`) or a full class path (`lmia_wsa.WSA`, `my_package.Mine`) stands for.
+
+    Raises:
+        LmiaError: there is no such name, or the path leads to nothing, or to something of another kind.
+
+    Example:
+        >>> find("source", "lmia.source.Sample").__name__
+        'Sample'
+        >>> find("source", "lmia.source.Smaple")
+        Traceback (most recent call last):
+            ...
+        lmia.errors.LmiaError: The class path 'lmia.source.Smaple' leads nowhere: module 'lmia.source' has no ...
+    """
+    module, dot, name = path.rpartition(".")
+    if not dot:
+        return registry().get(kind, path)
+    remedy = f"Write an importable class path, or a name. {nearest(name, registry().names(kind))}"
+    try:
+        found = getattr(import_module(module), name)
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        raise LmiaError(f"The class path '{path}' leads nowhere: {error}.", remedy) from error
+    if not (isinstance(found, type) and issubclass(found, _BASES[kind])):
+        raise LmiaError(f"The class path '{path}' leads to no lmia.{_BASES[kind].__name__}: {found!r}.", remedy)
+    return found
+
+
 def build(kind: Kind, config: Mapping[str, object]) -> object:
     """Make a thing from its config.
 
@@ -86,11 +116,9 @@ def build(kind: Kind, config: Mapping[str, object]) -> object:
         >>> type(build("views", views_config("Identity"))).__name__
         'Identity'
     """
-    path = str(config["class_path"])
-    cls: type = Sample if path == class_path(Sample) else registry().get(kind, path)
     args = dict(cast("Mapping[str, object]", config.get("init_args", {})))
     made = {k: build(kind, v) if isinstance(v, Mapping) and "class_path" in v else v for k, v in args.items()}
-    thing: object = cls(**made)
+    thing: object = find(kind, str(config["class_path"]))(**made)
     return thing
 
 

@@ -105,12 +105,10 @@ class Anchor(lmia.Attack):
             LmiaError: no known non-members, features that are not finite, or `model` for a target that tells no scale.
         """
         pool = known.pool if known.pool is not None and len(known.pool) else None
-        roles = {"known non-members": known.nonmembers} | ({"pool": pool} if pool is not None else {})
-        for role, samples in roles.items():
-            _check(samples, role)
-        self._image, self._text = _draw(
-            list(roles.values()) if self.bank == "both" else [known.nonmembers], self.bank_size, known.seed
-        )
+        if not len(known.nonmembers):
+            raise lmia.LmiaError("Anchor needs a bank, and there are no known non-members.", "Give --known-nonmembers.")
+        parts = [known.nonmembers] if pool is None or self.bank == "known" else [known.nonmembers, pool]
+        self._image, self._text = _draw(parts, self.bank_size, known.seed)
         self._trials: Sequence[Trial] = ()
         self._bias: float | None = None
         self._chosen, self._why = self._settle(known, pool)
@@ -195,7 +193,7 @@ def try_temperatures(
     texts, images = (
         (image @ text[:width].T).float(),
         (text @ image[:width].T).float(),
-    )  # float32: twice as fast, ranks alike
+    )  # twice as fast, ranks alike
     for cosines in (texts, images):
         cosines.diagonal().fill_(-torch.inf)
     tried = sorted(set(temperatures))
@@ -221,24 +219,24 @@ def _placements(pool: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
     return below(pool, known), 1 - below(known, pool)
 
 
-def _check(samples: lmia.Samples, role: str) -> None:
-    if not len(samples):
-        raise lmia.LmiaError(f"Anchor needs a bank, and there are no {role}.", "Give some with --known-nonmembers.")
-    broken = ~(samples.image.isfinite().all(dim=1) & samples.text.isfinite().all(dim=1))
-    if broken.any():
-        raise lmia.LmiaError(
-            f"{int(broken.sum())} of {len(broken)} {role} have features that are not finite.",
-            "Every score would be lost with them: try --model.precision fp32, or take these pairs out.",
-        )
-
-
 def _draw(parts: Sequence[lmia.Samples], size: int, seed: int) -> tuple[Tensor, Tensor]:
     """Return at most `size` rows of the parts' features, images and texts, by seed and in their order."""
-    image, text = torch.cat([part.image for part in parts]), torch.cat([part.text for part in parts])
-    if len(image) <= size:
-        return image, text
-    rows = torch.randperm(len(image), generator=torch.Generator().manual_seed(seed))[:size].sort().values
-    return image[rows.to(image.device)], text[rows.to(text.device)]
+    total = sum(map(len, parts))
+    rows = torch.randperm(total, generator=torch.Generator().manual_seed(seed))[:size].sort().values
+    images, texts, start = [], [], 0
+    for part in parts:  # row by row: the parts may be memory-mapped and far larger than the bank
+        inside = rows[(rows >= start) & (rows < start + len(part))] - start
+        images.append(part.image[inside.to(part.image.device)])
+        texts.append(part.text[inside.to(part.text.device)])
+        start += len(part)
+    image, text = torch.cat(images), torch.cat(texts)
+    broken = int((~(image.isfinite().all(dim=1) & text.isfinite().all(dim=1))).sum())
+    if broken:
+        raise lmia.LmiaError(
+            f"{broken} of {len(image)} pairs of known non-members or pool have features that are not finite.",
+            "They would spoil every score. Try a higher precision, or take these pairs out.",
+        )
+    return image, text
 
 
 @lmia.hookimpl

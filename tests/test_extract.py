@@ -52,6 +52,14 @@ def test_views_cost_one_pass_each_and_decode_nothing_twice(tmp_path):
     assert extractor.column("text", "mirror") == "text"
 
 
+def test_views_that_nobody_asked_for_cost_nothing(tmp_path):
+    target, source = Matrices(), Noise(0, 50)
+    extractor = FeatureExtractor(target, Reflections(), tmp_path / "cache")
+    arrays = extractor.arrays({"embeddings"}, views=False)
+    extract(record.trainer(accelerator="cpu"), extractor, AuditData(members=source), shards_of(source), arrays)
+    assert target.calls == {"image": 50, "text": 50}
+
+
 def test_second_run_makes_no_forward_pass(tmp_path):
     target, source = Matrices(), Noise(0, 40)
     run(target, source, tmp_path, {"embeddings"})

@@ -6,6 +6,7 @@ import inspect
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -92,7 +93,7 @@ def _check_presets(attack: Attack) -> None:
             law,
             f"{cls.__name__}(**{dict(args)}), the preset '{name}',",
             "give a preset arguments that __init__ takes",
-            lambda args=args: cls(**args),  # type: ignore[misc]
+            partial(cls, **args),
         )
         check_made(preset)
 
@@ -125,7 +126,7 @@ def _scores(fitted: Attack, parts: Sequence[Samples], state: int) -> Tensor:
     found = []
     with generators(state, f"{name}.score"), torch.random.fork_rng(devices=[]), torch.no_grad():
         for part in parts:
-            scores = called("score works on what is declared", f"{name}.score", _REMEDY, lambda p=part: fitted.score(p))  # type: ignore[misc]
+            scores = called("score works on what is declared", f"{name}.score", _REMEDY, partial(fitted.score, part))
             _check_shape(name, scores, len(part))
             found.append(scores.double().cpu())
     together = torch.cat(found)
@@ -153,7 +154,7 @@ def _check_rows(fitted: Attack, samples: Samples, scores: Tensor) -> None:
         "one by one": _scores(fitted, list(samples.select(order[:8]).chunks(1)), state=3),
         "in another order": _scores(fitted, [samples.select(order)], state=4),
     }
-    rows = {"in chunks of 7": slice(None), "one by one": order[:8], "in another order": order}
+    rows = {"in chunks of 7": torch.arange(len(samples)), "one by one": order[:8], "in another order": order}
     for how, other in found.items():
         own = scores[rows[how]]
         require(

@@ -74,10 +74,10 @@ def generators(state: int, who: str) -> Iterator[None]:
 
 
 def _states() -> dict[str, object]:
-    words = np.random.get_state(legacy=True)
+    _, words, *rest = np.random.get_state()
     return {
         "random": random.getstate(),
-        "numpy": (bytes(words[1]), *words[2:]),
+        "numpy": (np.asarray(words).tobytes(), *rest),
         "torch": torch.random.get_rng_state().numpy().tobytes(),
     }
 

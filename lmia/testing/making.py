@@ -7,7 +7,7 @@ import pickle
 import re
 from collections.abc import Mapping
 from copy import deepcopy
-from typing import TypeVar, get_type_hints
+from typing import TypeVar, cast, get_type_hints
 
 from jsonargparse import ArgumentParser
 
@@ -148,5 +148,5 @@ def pickled(thing: _M) -> _M:
         "a thing can be sent to a worker process",
         f"pickling {type(thing).__name__}",
         "keep no lambdas, open files or locks in it, and define its class and functions at a module's top",
-        lambda: pickle.loads(pickle.dumps(thing)),
+        lambda: cast("_M", pickle.loads(pickle.dumps(thing))),
     )

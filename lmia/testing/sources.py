@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 
 from PIL import Image
 
-from lmia.settings import plain
 from lmia.source import Pair, Rejected, Source
+from lmia.testing.claims import check_claims
 from lmia.testing.laws import called, generators, require
 from lmia.testing.making import check_made, copied, pickled, remade
-
-NONSENSE = ("", "?", "lmia no such thing", "no-such-scheme://x/y", "\x00")
-"""Specs that are nobody's."""
 
 _REASON = 60
 
@@ -44,45 +42,13 @@ def check_source(source: Source, spec: str | None = None) -> None:
     _check_same(f"{name}, read again,", source, source, records)
     _check_at_once(source, shards[0])
     for shard in shards:
-        counted = called(
-            "count counts", f"{name}.count", "count what read yields", lambda shard=shard: source.count(shard)
-        )  # type: ignore[misc]
+        counted = called("count counts", f"{name}.count", "count what read yields", partial(source.count, shard))
         require(
             counted == len(records[shard]),
             "count counts",
             f"{name}.count({shard!r}) is {counted}, and read yields {len(records[shard])} records",
             "count rejected records too, or leave count as it is",
         )
-
-
-def check_claims(thing: Source, spec: str | None) -> None:
-    """Check that a source claims its own spec, and lets others' be."""
-    cls = type(thing)
-    for other in NONSENSE:
-        claimed = called(
-            "claims never raises", f"{cls.__name__}.claims({other!r})", "return None", lambda o=other: cls.claims(o)
-        )  # type: ignore[misc]
-        require(
-            claimed is None,
-            "a spec has one owner",
-            f"{cls.__name__}.claims({other!r}) is {claimed}",
-            "return None for what is not plainly yours: two owners are an error for the user",
-        )
-    if spec is None:
-        return
-    args = cls.claims(spec)
-    require(
-        args is not None, "a spec has one owner", f"{cls.__name__}.claims({spec!r}) is None", "return init arguments"
-    )
-    made = called(
-        "claims returns init arguments", f"{cls.__name__}(**{args})", "return them by name", lambda: cls(**(args or {}))
-    )
-    require(
-        plain(made.settings) == plain(thing.settings),
-        "claims returns init arguments",
-        f"{cls.__name__}.claims({spec!r}) makes {made.settings} instead of {thing.settings}",
-        "give check_source the source that its spec stands for",
-    )
 
 
 def _shards(source: Source) -> list[str]:

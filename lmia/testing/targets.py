@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -13,9 +14,9 @@ from torch import Tensor
 
 from lmia.attack import NEEDS
 from lmia.target import Target
+from lmia.testing.claims import check_claims
 from lmia.testing.laws import called, generators, largest_gap, require, same
 from lmia.testing.making import check_made, copied, remade
-from lmia.testing.sources import NONSENSE
 
 RELATIVE = {"fp32": 1e-5, "bf16": 3e-2, "fp16": 5e-3}
 """Features in a batch may differ from features alone by this much of the largest, by precision."""
@@ -23,7 +24,9 @@ RELATIVE = {"fp32": 1e-5, "bf16": 3e-2, "fp16": 5e-3}
 CAPTIONS = ("a cat", "Two dogs run along the beach, and a third one sleeps in the shade.", "", "größer 猫 1, 2, 3")
 
 
-def check_target(target: Target, images: Sequence[Image.Image] = (), captions: Sequence[str] = CAPTIONS) -> None:
+def check_target(
+    target: Target, images: Sequence[Image.Image] = (), captions: Sequence[str] = CAPTIONS, spec: str | None = None
+) -> None:
     """Check a target; models of any size will do, and a tiny one is enough.
 
     Laws: made as `check_made` says; in eval mode; pictures of any size become `(3, h, w)` uint8 of one size, captions
@@ -35,12 +38,13 @@ def check_target(target: Target, images: Sequence[Image.Image] = (), captions: S
         target: the target.
         images: RGB pictures to try it on; three of noise, of different sizes, unless given.
         captions: to try it on.
+        spec: what a user would type for it.
 
     Raises:
         ConformanceError: a law is broken.
     """
     check_made(target)
-    _check_claims(target)
+    check_claims(target, spec)
     _check_facts(target)
     pixels = _check_pictures(target, images or make_images())
     tokens = _check_tokens(target, captions)
@@ -51,7 +55,7 @@ def check_target(target: Target, images: Sequence[Image.Image] = (), captions: S
         f"{_name(target)} encodes images into {image.shape[1]} numbers, texts into {text.shape[1]}",
         "return the features after the projection",
     )
-    alone = torch.cat([_features(target, "image", one) for one in pixels.split(1)])
+    alone = torch.cat([_features(target, "image", one) for one in torch.split(pixels, 1)])
     _check_alike(target, "images", image, alone, RELATIVE[target.precision])
     alone = torch.cat([_features(target, "text", target.tokenize([caption])) for caption in captions])
     _check_alike(target, "captions (tokenised alone)", text, alone, RELATIVE[target.precision])
@@ -75,16 +79,6 @@ def make_images(seed: int = 0) -> list[Image.Image]:
 
 def _name(target: Target) -> str:
     return type(target).__name__
-
-
-def _check_claims(target: Target) -> None:
-    cls = type(target)
-    for spec in NONSENSE:
-        claimed = called(
-            "claims never raises", f"{cls.__name__}.claims({spec!r})", "return None", lambda s=spec: cls.claims(s)
-        )  # type: ignore[misc]
-        found = f"{cls.__name__}.claims({spec!r}) is {claimed}"
-        require(claimed is None, "a spec has one owner", found, "return None for what is not plainly yours")
 
 
 def _check_facts(target: Target) -> None:
@@ -115,12 +109,11 @@ def _check_facts(target: Target) -> None:
 def _check_pictures(target: Target, images: Sequence[Image.Image]) -> Tensor:
     who, law = f"{_name(target)}.preprocess", "pictures become (3, h, w) uint8 of one size"
     before = [image.tobytes() for image in images]
-    found = []
+    found: list[Tensor] = []
     for image in images:
         with generators(31, who):
-            pixels = called(
-                law, f"{who} of a {image.size} picture", "take any RGB picture", lambda i=image: target.preprocess(i)
-            )  # type: ignore[misc]
+            what = f"{who} of a {image.size} picture"
+            pixels = called(law, what, "take any RGB picture", partial(target.preprocess, image))
         told = f"{tuple(pixels.shape)} {pixels.dtype}"
         right = pixels.dim() == 3 and len(pixels) == 3 and pixels.dtype == torch.uint8
         require(right, law, f"{who} makes {told} of a {image.size} picture", "resize, crop, and do not normalise")

@@ -88,7 +88,7 @@ def _check_image(who: str, view: View, others: dict[str, View], pixels: Tensor) 
     inside = low >= 0 and high <= 1 and not bool(whole.isnan().any())
     require(inside, law, f"{who} reaches from {low:.4g} to {high:.4g}", "clamp to [0, 1], and make no NaN")
     order = torch.arange(len(pixels)).flip(0)
-    single = torch.cat([_seen(who, view.image, one, state=13) for one in pixels.split(1)])
+    single = torch.cat([_seen(who, view.image, one, state=13) for one in torch.split(pixels, 1)])
     turned = _seen(who, view.image, pixels[order], state=14)[order]
     for how, other in {"alone": single, "in another order": turned}.items():
         require(

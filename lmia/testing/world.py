@@ -66,7 +66,7 @@ def make_samples(
     random = torch.Generator().manual_seed(seed)
 
     def noise(*shape: int) -> Tensor:
-        return torch.randn(*shape, generator=random) / width**0.5
+        return torch.randn(shape, generator=random).div(width**0.5)
 
     common, spread = normalize(noise(n, width), dim=-1), 1 - 0.45 * signal
     image = normalize(common + spread * noise(n, width), dim=-1)

@@ -12,7 +12,7 @@ Step = Callable[[Tensor], Tensor]
 """`(b, 3, h, w)` float32 in [0, 1] to the same shape, row by row."""
 
 CACHED = 2**20
-"""Numbers worked on at once on a CPU: more fall out of its cache between two steps (blur and JPEG: 3 times slower)."""
+"""Numbers worked on at once on a CPU: more fall out of its cache between steps (colour and JPEG: 1.5 times slower)."""
 
 
 @dataclass(frozen=True)

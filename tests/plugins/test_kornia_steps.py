@@ -65,7 +65,7 @@ def test_any_crop_of_any_picture_has_a_pixel_at_least(fractions, h, w):
 @pytest.mark.parametrize(("angle", "turns"), [(90, 1), (180, 2), (-90, -1), (0, 0)])
 def test_quarter_turns_are_rot90(angle, turns):
     picture = noise(9, 9, b=2)
-    # White's corner pixels may fall just outside by rounding; a picture black at its rim has none to lose.
+    # Rounding may put the rim just outside, where it turns dark; a black rim has nothing to lose.
     picture[..., [0, -1], :] = picture[..., :, [0, -1]] = 0
     assert torch.allclose(Affine(angle=angle)(picture), picture.rot90(turns, (-2, -1)), atol=1e-4)
 
