@@ -112,12 +112,26 @@ class AuditCLI(LightningCLI):
         except ArgumentError as error:  # what lmia.options cannot know, such as a callback of the trainer's
             raise LmiaError(str(error.message), "`lmia audit --help` explains every option.") from error
 
+    def instantiate_classes(self) -> None:
+        """Make the model, the data and the trainer; a mistake that a constructor finds stays one."""
+        try:
+            super().instantiate_classes()
+        except ValueError as error:  # the parser's, over a part that may be left out, such as a role
+            if isinstance(error.__cause__, LmiaError):
+                raise error.__cause__ from None
+            raise
+
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:  # noqa: ANN401 (Lightning's signature)
-        """Make the trainer; what it cannot be made with, the user can mend."""
+        """Make the trainer; options that it cannot be made with, the user can mend."""
         try:
             return super().instantiate_trainer(**kwargs)
-        except (MisconfigurationException, ValueError) as error:
-            raise LmiaError(str(error), "`lmia audit --trainer.help` explains its options.") from error
+        except (MisconfigurationException, TypeError, ValueError) as error:
+            chosen = ", ".join(f"{name}={value}" for name, value in self.tree["trainer"].items())
+            if not chosen:
+                raise
+            raise LmiaError(
+                f"No trainer can be made with {chosen}: {error}", "`lmia audit --trainer.help` explains its options."
+            ) from error
 
     def _run_subcommand(self, subcommand: str) -> None:
         trainer = self.trainer

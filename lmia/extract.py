@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from lmia.samples import Samples
 from lmia.settings import digest, made_by, plain
 from lmia.source import Rejected
 from lmia.store import Store, default_cache
+from lmia.streams import Streams, streams
 from lmia.target import Target
 from lmia.views import IDENTITY, Identity, View, Views
 
@@ -51,7 +52,7 @@ class _Open:
 
     rows: list[tuple[str, str, Facts]] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
-    images: dict[str, list[Tensor]] = field(default_factory=dict)
+    images: list[Callable[[], dict[str, Tensor]]] = field(default_factory=list)
     waiting: int = 0
     done: dict[str, list[NDArray[Any]]] = field(default_factory=dict)
     measured: dict[str, list[Mapping[str, NDArray[Any]]]] = field(default_factory=dict)
@@ -76,6 +77,7 @@ class FeatureExtractor(LightningModule):
         self.wanted: frozenset[str] = frozenset()
         self.measurements: Sequence[Measurement] = ()
         self.encoded = {"images": 0, "captions": 0}
+        self.streams = Streams()
         self._shards: dict[str, _Open] = {}
 
     def view_names(self, active: bool) -> tuple[str, ...]:
@@ -103,7 +105,9 @@ class FeatureExtractor(LightningModule):
         alone = {"image": self.views[view].image is None, "text": self.views[view].caption is None}
         if view == "identity" or alone.get(part, False):
             return part
-        who = digest(plain(self.augmentation), made_by(self.augmentation), view)[:16]
+        how = repr(self.views[view])  # parameters, where they show; an address would change with every run
+        shown = "" if " at 0x" in how else how
+        who = digest(plain(self.augmentation), made_by(self.augmentation), view, shown)[:16]
         return f"{part}@{view}-{who}"
 
     def transfer_batch_to_device(self, batch: Read, device: torch.device, dataloader_idx: int) -> Read:
@@ -141,17 +145,21 @@ class FeatureExtractor(LightningModule):
         return "identity" if self.views[view].image is None else view
 
     def _see(self, shard: _Open, raw: Tensor, captions: list[str]) -> None:
-        pixels = raw.to(torch.float32).div_(255)
-        for name in dict.fromkeys(map(self._image_of, self._seen())):
-            transform = self.views[name].image
-            seen = pixels if transform is None else transform(pixels)
-            shard.images.setdefault(name, []).append(self.target.encode_image(seen).float())
-            self.encoded["images"] += len(seen)
+        names = list(dict.fromkeys(map(self._image_of, self._seen())))
+        if names:
+            shard.images.append(self.streams.run(self._encode_images, raw, names))
+            self.encoded["images"] += len(raw) * len(names)
         if self.measurements:
-            tokens = self.target.tokenize(captions).to(pixels.device)
-            batch = Batch(torch.arange(len(captions)) + len(shard.rows), pixels, tokens)
+            tokens = self.target.tokenize(captions).to(raw.device)
+            batch = Batch(torch.arange(len(captions)) + len(shard.rows), _floats(raw), tokens)
             for measurement in self.measurements:
                 shard.measured.setdefault(measurement.array, []).append(self._measure(measurement, batch))
+
+    def _encode_images(self, raw: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
+        pixels = _floats(raw)
+        transforms = {name: self.views[name].image for name in names}
+        seen = {name: pixels if transform is None else transform(pixels) for name, transform in transforms.items()}
+        return {name: self.target.encode_image(each).float() for name, each in seen.items()}
 
     def _measure(self, measurement: Measurement, batch: Batch) -> Mapping[str, NDArray[Any]]:
         device = batch.pixels.device.type
@@ -168,7 +176,8 @@ class FeatureExtractor(LightningModule):
     def _close_window(self, shard: _Open) -> None:
         """Encode the window's captions, take the cosines, and let go of what no attack asked for."""
         captions = [caption for _, caption, _ in shard.rows[-shard.waiting :]]
-        images = {name: torch.cat(parts) for name, parts in shard.images.items()}
+        parts = [result() for result in shard.images]
+        images = {name: torch.cat([part[name] for part in parts]) for name in (parts[0] if parts else ())}
         texts: dict[str, Tensor] = {}
         for name in self._seen():
             spoken = self.views[name].caption
@@ -176,7 +185,7 @@ class FeatureExtractor(LightningModule):
             if text not in texts:
                 texts[text] = self._encode_captions(captions if spoken is None else [spoken(c) for c in captions])
             self._keep(shard, name, images[self._image_of(name)], texts[text])
-        shard.images, shard.waiting = {}, 0
+        shard.images, shard.waiting = [], 0
 
     def _keep(self, shard: _Open, view: str, image: Tensor, text: Tensor) -> None:
         cosine = (normalize(image, dim=-1).double() * normalize(text, dim=-1).double()).sum(-1).float()
@@ -192,12 +201,13 @@ class FeatureExtractor(LightningModule):
         """Encode each distinct caption once, `(n, d)`, in batches of similar length."""
         order = sorted(set(captions), key=lambda caption: (len(caption), caption))
         place = {caption: i for i, caption in enumerate(order)}
-        parts = []
-        for start in range(0, len(order), size):
-            tokens = self.target.tokenize(order[start : start + size]).to(self.device)
-            parts.append(self.target.encode_text(tokens).float())
+        results = [self.streams.run(self._encode_texts, order[i : i + size]) for i in range(0, len(order), size)]
         self.encoded["captions"] += len(order)
-        return torch.cat(parts)[torch.tensor([place[caption] for caption in captions], device=self.device)]
+        texts = torch.cat([result() for result in results])
+        return texts[torch.tensor([place[caption] for caption in captions], device=texts.device)]
+
+    def _encode_texts(self, captions: list[str]) -> Tensor:
+        return self.target.encode_text(self.target.tokenize(captions).to(self.device)).float()
 
     def _commit(self, key: str, shard: _Open) -> None:
         arrays = {name: np.concatenate(parts) for name, parts in shard.done.items()}
@@ -208,6 +218,10 @@ class FeatureExtractor(LightningModule):
             for name, parts in shard.measured.items()
         } | {m.array: {} for m in self.measurements if m.array not in shard.measured}
         self.store.write(key, arrays, measured, shard.rows, shard.rejected)
+
+
+def _floats(raw: Tensor) -> Tensor:
+    return raw.to(torch.float32).div_(255)
 
 
 def checked_views(augmentation: Views) -> dict[str, View]:
@@ -258,7 +272,8 @@ def extract(
         extractor.measurements = [m for m in measurements if m.array in lacking]
         data.todo, data.preprocess = todo, extractor.target.preprocess
         extractor.target.eval()
-        with quiet():
+        cores = torch.get_num_threads() // trainer.world_size if trainer.strategy.root_device.type == "cpu" else 0
+        with quiet(), streams(cores) as extractor.streams:
             trainer.predict(extractor, datamodule=data, return_predictions=False)
     seconds = time.perf_counter() - start
     return {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from inspect import Parameter, signature
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -72,11 +73,11 @@ _WRONG = object()
 def _parsed(maker: Maker, name: str, value: object) -> object:
     """Let Lightning's own parser read one value, so that what passes here passes there."""
     parser = ArgumentParser(exit_on_error=False)
-    others = {other for other in signature(maker).parameters if other != name}
+    others: set[str | int] = {other for other in signature(maker).parameters if other != name}
     add = parser.add_class_arguments if isinstance(maker, type) else parser.add_function_arguments
-    add(maker, skip=others, fail_untyped=False)  # type: ignore[operator]
+    add(maker, skip=others, fail_untyped=False)
     try:
-        return parser.parse_object({name: value})[name]
+        return parser.parse_object({name: deepcopy(value)})[name]  # it changes lists in place
     except ArgumentError:
         return _WRONG
 
@@ -89,7 +90,8 @@ def _listed(value: object) -> list[str]:
 
 def _hint(maker: Maker, name: str) -> Any:  # noqa: ANN401 (an annotation may be anything)
     try:
-        return get_type_hints(maker.__init__ if isinstance(maker, type) else maker).get(name, Any)
+        made = maker.__init__ if isinstance(maker, type) else maker  # type: ignore[misc]
+        return get_type_hints(made).get(name, Any)
     except (NameError, TypeError):  # a name that its author imports for the type checker alone
         return signature(maker).parameters[name].annotation
 

@@ -60,7 +60,7 @@ def _attacks(listed: object, flags: Sequence[Flag]) -> list[Tree]:
     A name may stand for several attacks (`aea`); an option that follows it then makes it one attack with that option.
     """
     items = listed if isinstance(listed, list) else [listed] if listed else []
-    groups = [attack_configs(item) if isinstance(item, str) else [item] for item in items]
+    groups: list[list[Any]] = [attack_configs(item) if isinstance(item, str) else [item] for item in items]
     replaced = False
     for flag in flags:
         if flag.name == "plugin":

@@ -6,6 +6,7 @@ import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 
 from lmia.errors import LmiaError, nearest
 
@@ -76,7 +77,7 @@ def _command(word: str, argv: list[str]) -> int:
 def _check_torch() -> None:
     """Say in plain words that torch and torchvision do not match; Lightning would fail over it in ways of its own."""
     try:
-        import torchvision  # noqa: F401
+        import_module("torchvision")
     except (ImportError, RuntimeError) as error:
         raise LmiaError(
             f"torch and torchvision do not match: {error}.",

@@ -18,6 +18,8 @@ Precision = Literal["fp32", "bf16", "fp16"]
 class Target(Made, nn.Module, ABC):
     """A dual encoder. Stays in eval mode; features are raw (not normalised).
 
+    Without a GPU, `encode_image`, `encode_text`, `tokenize` and `preprocess` are called from several threads at once.
+
     A defence at query time is a Target around a Target, and may lower `answers`.
     """
 

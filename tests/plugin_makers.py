@@ -2,6 +2,7 @@
 
 import csv
 import os
+import shutil
 import subprocess
 import sys
 from importlib.metadata import distributions
@@ -45,7 +46,8 @@ def lmia(*words, site, cache, cwd):
 
 
 def pip_install(project, site):
-    """Build and install a project as pip does, without a look at the network."""
+    """Build and install a project as pip does, without a look at the network; an earlier version of it goes."""
+    shutil.rmtree(site, ignore_errors=True)
     offline = ["--no-deps", "--no-build-isolation", "--no-index", "--quiet", "--disable-pip-version-check"]
     command = [sys.executable, "-m", "pip", "install", *offline, "--target", str(site), str(project)]
     subprocess.run(command, capture_output=True, text=True, timeout=200, check=True)

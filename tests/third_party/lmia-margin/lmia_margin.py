@@ -1,8 +1,9 @@
 """Margin: a membership inference attack for lmia."""
 
-import lmia
 from torch import Tensor
 from torch.nn.functional import normalize
+
+import lmia
 
 
 class Margin(lmia.Attack):

@@ -1,6 +1,7 @@
 import torch
-from lmia.testing import check_attack, make_world
 from lmia_margin import Margin
+
+from lmia.testing import check_attack, make_world
 
 
 def test_conformance():

@@ -1,0 +1,165 @@
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+import lmia
+import players
+import worlds
+from lmia import shell
+from lmia.data import AuditData
+from lmia.extract import FeatureExtractor
+from test_shell import ran
+
+ROLES = {"members": "noise:0:150", "nonmembers": "noise:200:350", "known_nonmembers": "noise:400:500"}
+WORDS = ["--model", "toy:0:150", "--pool", "noise:600:650"]
+WORDS += [word for role, spec in ROLES.items() for word in (f"--{role.replace('_', '-')}", spec)]
+
+
+@pytest.fixture(autouse=True)
+def _players(monkeypatch, tmp_path):
+    players.install(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+
+
+def digest(folder):
+    return hashlib.sha256((Path(folder) / "scores.parquet").read_bytes()).hexdigest()
+
+
+def audit(*words):
+    return shell.run(["audit", *words])
+
+
+def test_flags_config_replay_and_python_give_one_digest(tmp_path, capsys):
+    config = {
+        "model": {"target": {"class_path": "players.Toy", "init_args": {"members": "0:150", "leak": 0.5}}},
+        "data": {**ROLES, "pool": {"class_path": "Noise", "init_args": {"start": 600, "stop": 650}}, "batch": 32},
+        "plugin": ["plain", {"class_path": "Knobs", "init_args": {"factor": 2.0}}],
+        "fpr": [0.1, 0.2],
+        "seed": 3,
+        "out": "config",
+    }
+    Path("audit.yaml").write_text(yaml.safe_dump(config))
+    flags = ["--plugin", "Plain", "--plugin=knobs", "--plugin.factor", "2", "--leak", "0.5", "--seed", "3"]
+    flags += ["--batch", "32", "--fpr", "0.1,0.2", "--out", "flags"]
+    assert audit(*WORDS, *flags) == 0
+    assert audit("--config", "audit.yaml") == 0
+    assert audit("--config", "flags/config.yaml", "--out=replayed") == 0
+    assert audit("--out", "twice", "--config", "replayed/config.yaml") == 0
+    roles = {role: worlds.Noise(*map(int, spec.split(":")[1:])) for role, spec in ROLES.items()}
+    model = FeatureExtractor(players.Toy("0:150", leak=0.5))
+    data = AuditData(**roles, pool=worlds.Noise(600, 650), batch=32)
+    report = lmia.run_audit(model, data, [worlds.Plain(), players.Knobs(2.0)], fpr=[0.1, 0.2], seed=3, out="python")
+    digests = {name: digest(name) for name in ("flags", "config", "replayed", "twice", "python")}
+    assert set(digests.values()) == {report.scores_sha256}
+    replay = {name: yaml.safe_load(Path(name, "config.yaml").read_text()) for name in ("flags", "config", "replayed")}
+    for one in replay.values():
+        one.pop("out")
+    assert replay["flags"] == replay["config"] == replay["replayed"]
+    assert capsys.readouterr().err == ""
+
+
+def test_the_summary_is_printed_and_ends_with_the_report(capsys):
+    assert audit(*WORDS, "--plugin", "plain") == 0
+    out, err = capsys.readouterr()
+    assert "plain" in out
+    assert "lmia-audit/report.html" in out.splitlines()[-1]
+    assert err == ""
+
+
+def test_a_printed_config_replays(capsys):
+    assert audit(*WORDS, "--plugin", "both", "--print_config") == 0
+    printed = capsys.readouterr().out
+    assert not Path("lmia-audit").exists()
+    Path("printed.yaml").write_text(printed)
+    assert audit("--config", "printed.yaml", "--print-config") == 0
+    assert capsys.readouterr().out == printed
+    assert audit("--config", "printed.yaml", "--out", "printed") == 0
+    assert audit(*WORDS, "--plugin", "both") == 0
+    assert digest("printed") == digest("lmia-audit")
+
+
+def test_an_attack_that_fails_keeps_its_traceback(capsys):
+    with pytest.raises(ValueError, match="a fault of the attack's author"):
+        audit(*WORDS, "--plugin", "faulty")
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["--trainer.accelerator", "abacus"], "abacus"),
+        (["--trainer.devices", "none"], "none"),
+        (["--trainer.strategy", "chess"], "chess"),
+        (["--trainer.inference_mode", "perhaps"], "perhaps"),
+    ],
+)
+def test_a_trainer_that_cannot_be_made_is_two_lines(capsys, words, named):
+    assert audit(*WORDS, "--plugin", "plain", *words) == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert named in first
+    assert second
+    assert not Path("lmia-audit").exists()
+
+
+def test_help_explains_every_option_of_everything_installed(capsys):
+    assert audit("--help") == 0
+    text = capsys.readouterr().out
+    assert text.startswith("lmia audit: ")
+    for option in ("--plugin.factor FACTOR", "--model.leak LEAK", "--data.batch BATCH", "--confidence CONFIDENCE",
+                   "--model.cache CACHE", "--plugin.lam LAM", "--views.k K", "--members.stop STOP"):  # fmt: skip
+        assert option in text
+    assert "Path to a configuration file" not in text
+    assert audit("--trainer.help") == 0
+    assert "--trainer.devices DEVICES" in capsys.readouterr().out
+
+
+def test_plugins_are_listed_a_line_each_the_broken_last(monkeypatch, capsys):
+    players.install(monkeypatch, "no_such_module")
+    assert shell.run(["plugins"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    rows = [line.split(maxsplit=4) for line in lines]
+    assert [row[1] for row in rows if row[0] == "attack" and row[2] == "lmia"] == ["aea", "anchor", "csa", "wsa"]
+    assert lines[-1].startswith("broken")
+    assert "ModuleNotFoundError: No module named 'no_such_module'" in lines[-1]
+    assert shell.run(["plugins", "--all"]) == 2
+    assert "--all" in capsys.readouterr().err
+
+
+def test_the_script_is_silent_but_for_its_table_and_faults_exit_1(tmp_path):
+    """With warnings as Python has them, not as pytest does."""
+    words = [*WORDS, "--plugin", "plain", "--out", str(tmp_path / "out")]
+    code, out, err = toys(*words, cache=tmp_path / "cache")
+    assert (code, err) == (0, "")
+    assert out.rstrip().endswith("report.html")
+    code, out, err = toys(*words, "--plugin", "faulty", cache=tmp_path / "cache")
+    assert code == 1
+    assert "Traceback (most recent call last)" in err
+    assert err.splitlines()[-1] == "ValueError: a fault of the attack's author"
+
+
+def toys(*words, cache):
+    """Run `lmia audit` in a process of its own that knows the toys."""
+    code = "import pytest, players, sys; from lmia.shell import main; players.install(pytest.MonkeyPatch()); main()"
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "LMIA_CACHE": str(cache)}
+    command = [sys.executable, "-c", code, "audit", *words]
+    done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=200, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.slow
+def test_two_devices_give_the_scores_of_one_from_the_console_script(tmp_path):
+    from test_request import files
+
+    words = [*files(tmp_path), "--plugin", "wsa", "--plugin.lam=-0.5", "--plugin.epochs", "1", "--plugin", "csa"]
+    digests = set()
+    for devices in ("1", "2"):
+        out = tmp_path / devices
+        code, _, err = ran("audit", *words, "--out", str(out), "--trainer.devices", devices, "--trainer.accelerator",
+                           "cpu", LMIA_CACHE=str(tmp_path / f"cache{devices}"))  # fmt: skip
+        assert (code, err) == (0, "")
+        digests.add(digest(out))
+    assert len(digests) == 1

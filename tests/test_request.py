@@ -1,0 +1,198 @@
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+import players
+import worlds
+from lmia.errors import LmiaError
+from lmia.request import request
+from plugins.openclip_models import folder
+
+
+def files(path, pairs=120):
+    """A random OpenCLIP model and two tables of noise below `path`; return the flags that name them."""
+    folder(path / "model")
+    words = ["--model", f"local-dir:{path / 'model'}"]
+    for role, start in (("members", 0), ("nonmembers", pairs)):
+        place = path / role
+        place.mkdir()
+        with (path / f"{role}.csv").open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["filepath", "caption"])
+            for i in range(start, start + pairs):
+                (place / f"{i}.png").write_bytes(worlds.png(worlds.picture(i)))
+                writer.writerow([str(place / f"{i}.png"), f"pair {i}"])
+        words += [f"--{role}", str(path / f"{role}.csv")]
+    return words
+
+
+@pytest.fixture(autouse=True)
+def _players(monkeypatch, tmp_path):
+    players.install(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+
+
+BASE = ["--model", "toy:0:9", "--members", "noise:0:9", "--nonmembers", "noise:9:18"]
+
+
+def attacks(*words):
+    """What `--plugin` words come to: class names with their arguments."""
+    return [
+        (config["class_path"].rpartition(".")[2], config["init_args"]) for config in request([*BASE, *words])["plugin"]
+    ]
+
+
+def config(name, **keys):
+    Path(name).write_text(yaml.safe_dump(keys))
+    return name
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--plugin", "plain"], [("Plain", {})]),
+        (["--plugin=PLAIN", "--plugin", "Knobs"], [("Plain", {}), ("Knobs", {})]),
+        (["--plugin", "knobs:half"], [("Knobs", {"factor": 0.5})]),
+        (["--plugin", "knobs", "--plugin.factor", "2"], [("Knobs", {"factor": 2.0})]),
+        (["--plugin", "knobs", "--plugin.init_args.factor", "2"], [("Knobs", {"factor": 2.0})]),
+        (["--plugin", "knobs:half", "--plugin.steps=7"], [("Knobs", {"factor": 0.5, "steps": 7})]),
+        (
+            ["--plugin", "knobs", "--plugin.steps", "1", "--plugin", "knobs", "--plugin.steps", "2"],
+            [("Knobs", {"steps": 1}), ("Knobs", {"steps": 2})],
+        ),
+        (["--plugin", "both"], [("Both", {"form": "one"}), ("Both", {"form": "two"})]),
+        (["--plugin", "both:two"], [("Both", {"form": "two"})]),
+        (["--plugin", "both", "--plugin.weight", "2"], [("Both", {"weight": 2.0})]),
+        (
+            ["--plugin", "plain", "--plugin", "both", "--plugin.weight", "2", "--plugin.form", "two"],
+            [("Plain", {}), ("Both", {"weight": 2.0, "form": "two"})],
+        ),
+        (["--plugin", "knobs", "--plugin.shares", "0.1", "0.2"], [("Knobs", {"shares": [0.1, 0.2]})]),
+        (["--plugin", "knobs", "--plugin.shares", "0.1,0.2"], [("Knobs", {"shares": [0.1, 0.2]})]),
+        (["--plugin", "knobs", "--plugin.shares", "[0.1, 0.2]"], [("Knobs", {"shares": [0.1, 0.2]})]),
+        (["--plugin", "knobs", "--plugin.shares=1e-3"], [("Knobs", {"shares": [0.001]})]),
+        (["--plugin", "knobs", "--plugin.mode", "1,2"], [("Knobs", {"mode": "1,2"})]),
+        (["--plugin", "knobs", "--plugin.mode", "7"], [("Knobs", {"mode": "7"})]),
+        (["--plugin", "knobs", "--plugin.loud", "true"], [("Knobs", {"loud": True})]),
+        (["--plugin", "knobs", "--plugin.factor", "null"], [("Knobs", {"factor": None})]),
+        (["--plugin", "knobs", "--plugin.factor", "-1.5"], [("Knobs", {"factor": -1.5})]),
+    ],
+)
+def test_attacks_from_flags(words, expected):
+    assert attacks(*words) == expected
+
+
+@pytest.mark.parametrize(
+    ("listed", "words", "expected"),
+    [
+        (["plain"], [], ["Plain"]),
+        ("plain", [], ["Plain"]),
+        (["plain", {"class_path": "knobs"}], [], ["Plain", "Knobs"]),
+        (["plain"], ["--plugin", "knobs"], ["Knobs"]),
+        (["plain"], ["--plugin", "+knobs"], ["Plain", "Knobs"]),
+        (["plain"], ["--plugin", "knobs", "--plugin", "+plain"], ["Knobs", "Plain"]),
+        ([{"class_path": "players.Knobs"}], ["--plugin", "+both:one"], ["Knobs", "Both"]),
+    ],
+)
+@pytest.mark.parametrize("first", [True, False])
+def test_the_config_comes_first_wherever_it_stands(listed, words, expected, first):
+    path = ["--config", config("a.yaml", plugin=listed)]
+    words = [*path, *words] if first else [*words, *path]
+    assert [name for name, _ in attacks(*words)] == expected
+
+
+def test_an_option_without_a_name_is_of_the_configs_last_attack():
+    path = config("a.yaml", plugin=["plain", {"class_path": "Knobs", "init_args": {"steps": 9}}])
+    assert attacks("--plugin.factor", "3", "-c", path)[1] == ("Knobs", {"steps": 9, "factor": 3.0})
+
+
+def test_flags_reach_every_part_of_the_config():
+    words = ["--plugin", "compares", "--views", "Four-Basic", "--views.k", "8", "--cache", "c", "--workers", "1"]
+    words += ["--data.batch=16", "--max-pixels", "9", "--allow-overlap", "--precision", "bf16", "--model.leak", "0.25"]
+    words += ["--members.shard", "3", "--trainer.accelerator", "cpu", "--show-pairs", "--out", "o", "--seed", "5"]
+    tree = request([*BASE, *words, "--fpr", "0.5", "0.25", "--confidence", ".9"])
+    assert tree["model"]["target"]["init_args"] == {"members": "0:9", "precision": "bf16", "leak": 0.25}
+    assert tree["model"]["views"]["class_path"].endswith(".FourBasic")
+    assert tree["model"]["views"]["init_args"] == {"k": 8}
+    assert tree["model"]["cache"] == "c"
+    assert tree["data"]["members"] == {
+        "class_path": "worlds.Noise",
+        "init_args": {"start": 0, "stop": 9, "shard": 3},
+    }
+    assert {key: tree["data"][key] for key in ("batch", "workers", "max_pixels", "allow_overlap")} == {
+        "batch": 16, "workers": 1, "max_pixels": 9, "allow_overlap": True}  # fmt: skip
+    assert tree["trainer"] == {"accelerator": "cpu"}
+    assert (tree["out"], tree["seed"], tree["fpr"], tree["confidence"]) == ("o", 5, [0.5, 0.25], 0.9)
+    assert tree["show_pairs"] is True
+    assert tree["demo"] is False
+
+
+def test_views_are_four_basic_where_an_attack_compares_them_and_none_are_named():
+    assert request([*BASE, "--plugin", "compares"])["model"]["views"]["class_path"].endswith("FourBasic")
+    assert request([*BASE, "--plugin", "compares", "--views.k", "2"])["model"]["views"]["init_args"] == {"k": 2}
+    assert "views" not in request([*BASE, "--plugin", "plain"])["model"]
+    chosen = request([*BASE, "--plugin", "compares", "--views", "reflections"])["model"]["views"]
+    assert chosen["class_path"] == "worlds.Reflections"
+
+
+@pytest.mark.parametrize("path", ["Toy", "toy", "players.Toy"])
+def test_class_paths_are_names_in_any_case_or_whole_paths(path):
+    target = {"class_path": path, "init_args": {"members": "0:3"}}
+    tree = request([*BASE[2:], "--config", config("a.yaml", model={"target": target}, plugin=["csa"])])
+    assert tree["model"]["target"] == {"class_path": "players.Toy", "init_args": {"members": "0:3"}}
+    assert tree["plugin"] == [{"class_path": "lmia_csa.CSA", "init_args": {}}]
+
+
+def test_a_flag_replaces_the_configs_thing_whole_and_later_configs_lie_on_top():
+    one = config("one.yaml", model={"target": {"class_path": "Toy", "init_args": {"leak": 0.5}}}, seed=1, out="a")
+    two = config("two.yaml", model={"target": {"init_args": {"precision": "bf16"}}}, seed=2)
+    words = ["--plugin", "plain", "--config", one, "--config", two]
+    tree = request([*BASE[2:], *words])
+    assert tree["model"]["target"]["init_args"] == {"leak": 0.5, "precision": "bf16"}
+    assert (tree["seed"], tree["out"]) == (2, "a")
+    tree = request([*BASE, *words])
+    assert tree["model"]["target"]["init_args"] == {"members": "0:9"}
+
+
+def test_a_sample_keeps_its_source_and_its_options_reach_in():
+    words = ["--plugin", "plain", "--members", "noise:0:90?n=30&seed=4", "--members.source.shard", "10"]
+    tree = request([*BASE[:2], *BASE[4:], *words])
+    inner = {"class_path": "worlds.Noise", "init_args": {"start": 0, "stop": 90, "shard": 10}}
+    expected = {"class_path": "lmia.source.Sample", "init_args": {"source": inner, "n": 30, "seed": 4}}
+    assert tree["data"]["members"] == expected
+    again = request(
+        [*BASE[:2], *BASE[4:], "--plugin", "plain", "--config", config("a.yaml", data={"members": expected})]
+    )
+    assert again["data"]["members"] == expected
+
+
+def test_the_demo_fills_in_where_neither_model_nor_data_is_named(monkeypatch):
+    specs = {"model": "toy:0:50", "members": "noise:0:50", "nonmembers": "noise:50:99", "views": "reflections"}
+    fresh = players.install(monkeypatch)
+    monkeypatch.setattr(fresh.manager.hook, "lmia_demo", lambda: specs)
+    tree = request(["--plugin", "compares", "--precision", "bf16", "--members.shard", "5"])
+    assert (tree["demo"], tree["show_pairs"]) == (True, True)
+    assert tree["model"]["target"]["init_args"] == {"members": "0:50", "precision": "bf16"}
+    assert tree["model"]["views"]["class_path"] == "worlds.Reflections"
+    assert tree["data"]["members"]["init_args"] == {"start": 0, "stop": 50, "shard": 5}
+    assert request([])["plugin"] == [{"class_path": "lmia_csa.CSA", "init_args": {}}]
+    assert request(["--views", "four-basic"])["model"]["views"]["class_path"].endswith("FourBasic")
+    own = request([*BASE, "--plugin", "plain", "--config", config("demo.yaml", **tree)])
+    assert own["demo"] is False  # the replayed demo with other data is none
+
+
+def test_without_the_demos_packages_the_install_command_is_said(monkeypatch):
+    fresh = players.install(monkeypatch)
+    monkeypatch.setattr(fresh.manager.hook, "lmia_demo", lambda: None)
+    with pytest.raises(LmiaError, match=r"pip install 'lmia\[demo\]'"):
+        request(["--plugin", "plain"])
+
+
+def test_the_shipped_demo_is_complete():
+    tree = request(["--plugin", "wsa"])
+    assert tree["model"]["target"]["class_path"].endswith("OpenCLIP")
+    assert {"members", "nonmembers", "known_nonmembers", "pool"} <= tree["data"].keys()
+    assert json.dumps(tree)

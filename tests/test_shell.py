@@ -1,0 +1,136 @@
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from lmia import cli, shell
+
+HEAVY = ["torch", "lightning", "numpy", "yaml", "rich", "jsonargparse"]
+LMIA = str(Path(sys.executable).parent / "lmia")
+
+
+def ran(*words, **environment):
+    """Run the console script; return exit code, standard output and standard error."""
+    env = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
+    done = subprocess.run([LMIA, *words], capture_output=True, text=True, env=env, timeout=120, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], []])
+def test_help_and_version_are_quick_and_import_no_torch(words):
+    code = f"import sys, lmia.shell; lmia.shell.run({words}); sys.exit(any(m in sys.modules for m in {HEAVY}))"
+    best = min(_seconds([sys.executable, "-c", code]) for _ in range(3))
+    assert best < 0.5
+
+
+def _seconds(command):
+    start = time.perf_counter()
+    subprocess.run(command, check=True, capture_output=True)
+    return time.perf_counter() - start
+
+
+def test_help_names_the_commands_and_version_the_version(capsys):
+    assert shell.run([]) == shell.run(["--help"]) == shell.run(["-h"]) == 0
+    text = capsys.readouterr().out
+    assert text.count("lmia audit --plugin wsa ") == 6
+    assert max(map(len, text.splitlines())) <= 120
+    assert shell.run(["--version"]) == 0
+    assert capsys.readouterr().out == "lmia 0.1.0\n"
+
+
+def test_an_unknown_command_is_said_with_the_nearest(capsys):
+    assert shell.run(["aduit"]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "lmia: There is no command 'aduit'.",
+        "Did you mean 'audit'? Known: audit, plugins. `lmia --help` shows more.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "out/x"), 2, "lmia: out/x cannot be written: No space left"),
+        (OSError(errno.EROFS, "Read-only file system", "out/x"), 2, "lmia: out/x cannot be opened: Read-only"),
+        (PermissionError(errno.EACCES, "Permission denied", "a"), 2, "lmia: a cannot be opened: Permission denied."),
+        (KeyboardInterrupt(), 130, "Interrupted"),
+    ],
+)
+def test_faults_of_the_world_are_sentences(monkeypatch, capsys, error, code, said):
+    def fail(argv):
+        raise error
+
+    monkeypatch.setattr(cli, "audit", fail)
+    assert shell.run(["audit"]) == code
+    text = capsys.readouterr().err
+    assert text.startswith(said)
+    assert len(text.splitlines()) == (2 if code == 2 else 1)
+
+
+def test_ctrl_c_inside_lightning_is_130_too(monkeypatch, capsys):
+    def interrupted(argv):
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            sys.exit(1)  # as Lightning does
+
+    monkeypatch.setattr(cli, "audit", interrupted)
+    assert shell.run(["audit"]) == 130
+    monkeypatch.setattr(cli, "audit", lambda argv: sys.exit(0))
+    with pytest.raises(SystemExit):
+        shell.run(["audit"])
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "I/O error"), ValueError("x"), RuntimeError("torchvision")])
+def test_every_other_fault_keeps_its_traceback(monkeypatch, error):
+    def fail(argv):
+        raise error
+
+    monkeypatch.setattr(cli, "audit", fail)
+    with pytest.raises(type(error)):
+        shell.run(["audit"])
+
+
+@pytest.mark.parametrize(
+    "failure", ["RuntimeError('operator torchvision::nms does not exist')", "ImportError('undefined symbol: x')"]
+)
+def test_torch_and_torchvision_that_do_not_match_are_a_sentence(tmp_path, failure):
+    (tmp_path / "torchvision").mkdir()
+    (tmp_path / "torchvision" / "__init__.py").write_text(f"raise {failure}\n")
+    code, out, err = ran("plugins", PYTHONPATH=str(tmp_path))
+    assert (code, out) == (2, "")
+    first, second = err.splitlines()
+    assert first.startswith("lmia: torch and torchvision do not match: ")
+    assert "pip install --upgrade torch torchvision" in second
+
+
+def test_a_reader_who_leaves_is_no_fault():
+    done = subprocess.run(
+        f"'{LMIA}' plugins | head -1; echo ${{PIPESTATUS[0]}}",
+        shell=True, executable="/bin/bash", capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    first, code = done.stdout.splitlines()
+    assert first.split()[:2] == ["kind", "name"]
+    assert (code, done.stderr) == ("0", "")
+
+
+def test_ctrl_c_in_mid_audit(tmp_path):
+    from test_request import files  # the same small world of files
+
+    words = files(tmp_path, pairs=4000)
+    env = {**os.environ, "LMIA_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
+    command = [LMIA, "audit", "--plugin", "csa", *words, "--out", str(tmp_path / "out")]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env)
+    while process.poll() is None and not (tmp_path / "out" / "config.yaml").exists():
+        time.sleep(0.05)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err.splitlines()[-1].startswith("Interrupted")
+    assert "Traceback" not in err
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["config.yaml"]
