@@ -140,7 +140,7 @@ def _set_options(tree: Tree, flags: Sequence[Flag]) -> None:
         elif flag.name in own:  # `--pretrained`, `--precision`, `--activation`: the target's own
             put(tree, f"model.target.{flag.name}", flag.value)
         else:
-            raise LmiaError(f"There is no option {flag.typed}.", nearest(flag.name, {*FLAGS, *own}))
+            raise LmiaError(f"There is no option {flag.typed}.", nearest(flag.name.partition(".")[0], {*FLAGS, *own}))
 
 
 def _checked(tree: Tree) -> Tree:

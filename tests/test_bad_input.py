@@ -90,7 +90,7 @@ TYPED = {
     "views": ([*GOOD, "--views", "four-basics"], "'four-basics'", "Did you mean 'fourbasic'? Known: blur,"),
     "a source": ([*MODEL, "--members", "a.doc", "--nonmembers", "b.doc", "--plugin", "plain"], "'a.doc'", "tar shards"),
     "a flag": ([*GOOD, "--batchh", "3"], "--batchh", "Did you mean 'batch'? Known: allow_overlap, batch,"),
-    "a flag with a dot": ([*GOOD, "--dta.batch", "3"], "--dta.batch", "Known: allow_overlap,"),
+    "a flag with a dot": ([*GOOD, "--dta.batch", "3"], "--dta.batch", "Did you mean 'data'?"),
     "an option of the target": ([*GOOD, "--model.leek", "3"], "'leek'", "Did you mean 'leak'? Known: leak, members,"),
     "an option of the attack": ([*GOOD, "--plugin", "wsa", "--plugin.lamb", "3"], "'lamb'", "Did you mean 'lam'?"),
     "an option of the data": ([*GOOD, "--data.bach", "3"], "'bach'", "Did you mean 'batch'?"),

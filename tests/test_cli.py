@@ -1,7 +1,4 @@
 import hashlib
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,10 +7,10 @@ import yaml
 import lmia
 import players
 import worlds
+from console import files, ran
 from lmia import shell
 from lmia.data import AuditData
 from lmia.extract import FeatureExtractor
-from test_shell import ran
 
 ROLES = {"members": "noise:0:150", "nonmembers": "noise:200:350", "known_nonmembers": "noise:400:500"}
 WORDS = ["--model", "toy:0:150", "--pool", "noise:600:650"]
@@ -132,29 +129,27 @@ def test_plugins_are_listed_a_line_each_the_broken_last(monkeypatch, capsys):
 def test_the_script_is_silent_but_for_its_table_and_faults_exit_1(tmp_path):
     """With warnings as Python has them, not as pytest does."""
     words = [*WORDS, "--plugin", "plain", "--out", str(tmp_path / "out")]
-    code, out, err = toys(*words, cache=tmp_path / "cache")
+    code, out, err = ran("audit", *words, toys=True, LMIA_CACHE=str(tmp_path / "cache"))
     assert (code, err) == (0, "")
     assert out.rstrip().endswith("report.html")
-    code, out, err = toys(*words, "--plugin", "faulty", cache=tmp_path / "cache")
+    code, out, err = ran("audit", *words, "--plugin", "faulty", toys=True, LMIA_CACHE=str(tmp_path / "cache"))
     assert code == 1
     assert "Traceback (most recent call last)" in err
     assert err.splitlines()[-1] == "ValueError: a fault of the attack's author"
 
 
-def toys(*words, cache):
-    """Run `lmia audit` in a process of its own that knows the toys."""
-    code = "import pytest, players, sys; from lmia.shell import main; players.install(pytest.MonkeyPatch()); main()"
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "LMIA_CACHE": str(cache)}
-    command = [sys.executable, "-c", code, "audit", *words]
-    done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=200, check=False)
-    return done.returncode, done.stdout, done.stderr
-
-
 @pytest.mark.slow
 def test_two_devices_give_the_scores_of_one_from_the_console_script(tmp_path):
-    from test_request import files
-
-    words = [*files(tmp_path), "--plugin", "wsa", "--plugin.lam=-0.5", "--plugin.epochs", "1", "--plugin", "csa"]
+    words = [
+        *files(tmp_path, pairs=400),
+        "--plugin",
+        "wsa",
+        "--plugin.lam=-1.5",
+        "--plugin.epochs",
+        "1",
+        "--plugin",
+        "csa",
+    ]
     digests = set()
     for devices in ("1", "2"):
         out = tmp_path / devices

@@ -19,7 +19,7 @@ LAYERS = {
     "contracts": ["errors", "settings", "samples", "source", "target", "views", "attack"],
     "mechanisms": [
         *("hookspecs", "registry", "picture", "data", "extract", "store", "gather"),
-        *("signals", "classifier", "quiet", "progress"),
+        *("signals", "classifier", "quiet", "progress", "streams"),
     ],
     "judgement": ["evidence"],
     "for people": ["report"],

@@ -1,4 +1,3 @@
-import csv
 import json
 from pathlib import Path
 
@@ -6,27 +5,8 @@ import pytest
 import yaml
 
 import players
-import worlds
 from lmia.errors import LmiaError
 from lmia.request import request
-from plugins.openclip_models import folder
-
-
-def files(path, pairs=120):
-    """A random OpenCLIP model and two tables of noise below `path`; return the flags that name them."""
-    folder(path / "model")
-    words = ["--model", f"local-dir:{path / 'model'}"]
-    for role, start in (("members", 0), ("nonmembers", pairs)):
-        place = path / role
-        place.mkdir()
-        with (path / f"{role}.csv").open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(["filepath", "caption"])
-            for i in range(start, start + pairs):
-                (place / f"{i}.png").write_bytes(worlds.png(worlds.picture(i)))
-                writer.writerow([str(place / f"{i}.png"), f"pair {i}"])
-        words += [f"--{role}", str(path / f"{role}.csv")]
-    return words
 
 
 @pytest.fixture(autouse=True)

@@ -4,21 +4,13 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
+from console import LMIA, files, ran
 from lmia import cli, shell
 
 HEAVY = ["torch", "lightning", "numpy", "yaml", "rich", "jsonargparse"]
-LMIA = str(Path(sys.executable).parent / "lmia")
-
-
-def ran(*words, **environment):
-    """Run the console script; return exit code, standard output and standard error."""
-    env = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
-    done = subprocess.run([LMIA, *words], capture_output=True, text=True, env=env, timeout=120, check=False)
-    return done.returncode, done.stdout, done.stderr
 
 
 @pytest.mark.parametrize("words", [["--help"], ["--version"], []])
@@ -119,8 +111,6 @@ def test_a_reader_who_leaves_is_no_fault():
 
 
 def test_ctrl_c_in_mid_audit(tmp_path):
-    from test_request import files  # the same small world of files
-
     words = files(tmp_path, pairs=4000)
     env = {**os.environ, "LMIA_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
     command = [LMIA, "audit", "--plugin", "csa", *words, "--out", str(tmp_path / "out")]
