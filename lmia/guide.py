@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from argparse import SUPPRESS
 from collections.abc import Callable, Collection
 from typing import Any
@@ -93,5 +94,6 @@ def section(title: str, maker: Callable[..., Any], flag: str | None, skip: Colle
     parser = ArgumentParser(usage=SUPPRESS, add_help=False, default_meta=False)
     add = parser.add_class_arguments if isinstance(maker, type) else parser.add_function_arguments
     add(maker, flag, skip=set(skip), fail_untyped=False)
-    lines = parser.format_help().splitlines()[1:]
+    text = re.sub(r", --\S+\+ \S+", "", parser.format_help())  # jsonargparse's `--fpr+ FPR`: there is no such flag here
+    lines = text.splitlines()[1:]
     return "\n".join([title, *(line for line in lines if "Path to a configuration file" not in line), ""])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Literal, get_args
@@ -75,16 +75,26 @@ class Registry:
             module = point.load()
             self.manager.register(module, name=f"{distribution}:{point.name}")
             self.manager.check_pending()
+            self._check_hooks(module)
             found = [
                 _plugin(kind, cls, distribution, version)
                 for kind, hook in _HOOKS.items()
                 for cls in (getattr(module, hook)() if hasattr(module, hook) else ())
             ]
-        except Exception as error:  # whatever a stranger's module raises
+        except (Exception, SystemExit) as error:  # whatever a stranger's module raises
             self.manager.unregister(name=f"{distribution}:{point.name}")
             reason = " ".join(str(error).split()) or "no message"
             found = [Plugin("broken", point.name, None, distribution, version, f"{type(error).__name__}: {reason}")]
         self._plugins += found
+
+    def _check_hooks(self, module: object) -> None:
+        """Refuse a module that does nothing, or whose hook would not be called for want of its mark."""
+        heard = {caller.name for caller in self.manager.get_hookcallers(module) or ()}
+        if unmarked := [name for name in dir(module) if hasattr(hookspecs, name) and name.startswith("lmia_")
+                        and name not in heard]:  # fmt: skip
+            raise TypeError(f"{unmarked[0]} lacks its mark @lmia.hookimpl")
+        if not heard:
+            raise TypeError("the module implements no hook; mark one with @lmia.hookimpl")
 
     def listing(self) -> Sequence[Plugin]:
         """List every plugin, by kind and name, the broken ones last."""
@@ -111,7 +121,7 @@ class Registry:
         if found and found[0].cls is not None:
             return found[0].cls
         for plugin in self._plugins:
-            if plugin.kind == "broken" and plugin.name == wanted:
+            if plugin.kind == "broken" and _plain(plugin.name) == wanted:
                 raise LmiaError(
                     f"The plugin '{wanted}' of {plugin.distribution} {plugin.version} is broken: {plugin.summary}",
                     "Mend or uninstall it; `lmia plugins` lists what works.",
@@ -128,7 +138,7 @@ class Registry:
         claims = [
             (plugin.cls, args)
             for plugin in self.listing()
-            if plugin.kind == kind and plugin.cls is not None and (args := plugin.cls.claims(spec)) is not None
+            if plugin.kind == kind and plugin.cls is not None and (args := self._claimed(plugin, spec)) is not None
         ]
         if len(claims) == 1:
             return claims[0]
@@ -138,6 +148,19 @@ class Registry:
                 f"Several {kind}s claim '{spec}': {names}.", "Name one in a config: class_path and init_args."
             )
         raise LmiaError(f"No {kind} can read '{spec}'.", _REMEDY[kind].format(names=", ".join(self.names(kind))))
+
+    def _claimed(self, plugin: Plugin, spec: str) -> dict[str, object] | None:
+        """Ask one class whether a spec is its own; one that cannot even say so is broken, and stops nobody."""
+        try:
+            claimed: dict[str, object] | None = plugin.cls.claims(spec) if plugin.cls else None
+        except LmiaError:
+            raise
+        except Exception as error:  # whatever a stranger's class raises
+            reason = f"{type(error).__name__} in claims: {error}"
+            self._plugins.remove(plugin)
+            self._plugins.append(replace(plugin, kind="broken", cls=None, summary=reason))
+            return None
+        return claimed
 
 
 _REMEDY = {

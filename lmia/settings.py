@@ -29,15 +29,26 @@ class Made:
         except TypeError:  # a copy is made without arguments, and gets its state afterwards
             return self
         bound.apply_defaults()
-        made = dict(list(bound.arguments.items())[1:])
-        if cls.__init__ is not object.__init__:
-            object.__setattr__(self, "_made", made)
+        object.__setattr__(self, "_made", dict(list(bound.arguments.items())[1:]))
         return self
+
+    def __init__(self) -> None:
+        super().__init__()  # without it, a class with no __init__ of its own would swallow any argument
 
     @property
     def settings(self) -> dict[str, object]:
         """The arguments of `__init__` as given, defaults filled in."""
         return dict(self.__dict__.get("_made", {}))
+
+
+def options(cls: type) -> dict[str, inspect.Parameter]:
+    """Return the parameters of a class's `__init__` by name: what it can be made with.
+
+    Example:
+        >>> options(Made)
+        {}
+    """
+    return {name: p for name, p in inspect.signature(cls.__init__).parameters.items() if name != "self"}  # type: ignore[misc]
 
 
 def class_path(cls: type) -> str:
@@ -104,7 +115,7 @@ def describe(thing: Made) -> str:
         >>> describe(Tar("a.tar"))
         'tar: a.tar'
     """
-    parameters = inspect.signature(type(thing).__init__).parameters
+    parameters = options(type(thing))
     own = {name: value for name, value in thing.settings.items() if value != parameters[name].default}
     required = {name for name in own if parameters[name].default is inspect.Parameter.empty}
     words = [_word(v) if name in required else f"{name}={_word(v)}" for name, v in own.items()]

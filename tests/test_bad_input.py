@@ -61,10 +61,9 @@ def _tar(indices):
 
 
 @pytest.fixture(autouse=True)
-def _world(monkeypatch, tmp_path, place):
+def _world(monkeypatch, place):
     players.install(monkeypatch)
     monkeypatch.chdir(place)
-    monkeypatch.setenv("OUT", str(tmp_path / "out"))
 
 
 def refused(capsys, words, out, written=()):

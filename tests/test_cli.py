@@ -110,6 +110,7 @@ def test_help_explains_every_option_of_everything_installed(capsys):
                    "--model.cache CACHE", "--plugin.lam LAM", "--views.k K", "--members.stop STOP"):  # fmt: skip
         assert option in text
     assert "Path to a configuration file" not in text
+    assert "--fpr+" not in text
     assert audit("--trainer.help") == 0
     assert "--trainer.devices DEVICES" in capsys.readouterr().out
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["AttackResult", "AuditReport", "lmia_audit_finished"]
 
 
-@hookimpl
+@hookimpl(tryfirst=True)  # before any stranger's, so that its fault costs no page
 def lmia_audit_finished(report: AuditReport, out: Path) -> None:
     """Write `report.md` and `report.html` beside `report.json`.
 
