@@ -28,7 +28,9 @@ def jpeg(index: int, side: int) -> bytes:
     random = np.random.default_rng((2, index))
     layers = [
         np.asarray(
-            Image.fromarray(random.integers(0, 256, (n, n, 3), dtype=np.uint8)).resize((side, side), Image.Resampling.BICUBIC),
+            Image.fromarray(random.integers(0, 256, (n, n, 3), dtype=np.uint8)).resize(
+                (side, side), Image.Resampling.BICUBIC
+            ),
             np.float32,
         )
         for n in (4, 16, 64)
