@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-WORDS = (
+TEXT = (
     "a small brown dog runs over green grass beside an old wooden house while two people watch from the "
     "open door and clouds gather above the distant hills before evening rain"
-).split()
+)
+WORDS = TEXT.split()
 
 
 def caption(index: int, words: int | None = None) -> str:

@@ -73,6 +73,8 @@ def run_audit(
         lmia.errors.LmiaError: ...
     """
     started = time.perf_counter()
+    if not 0 < confidence < 1:
+        raise LmiaError(f"The confidence {confidence} is no share.", "Give one between 0 and 1, such as 0.95.")
     made = [one for item in plugin for one in (specs.attacks([item]) if isinstance(item, str) else [item])]
     setup = Setup(
         model, data, made, specs.attack_names(made), tuple(fpr or judging.DEFAULT_FPRS), fpr is not None, seed

@@ -86,13 +86,14 @@ class AuditCLI(LightningCLI):
 
     def __init__(self, tree: dict[str, Any]) -> None:
         self.tree = tree
+        watched = (tree.get("trainer") or {}).get("enable_progress_bar") is not False
         super().__init__(
             FeatureExtractor,
             AuditData,
             save_config_callback=None,
             seed_everything_default=0,
             trainer_class=Auditor,
-            trainer_defaults={**TRAINER_DEFAULTS, "callbacks": [PairProgress()]},
+            trainer_defaults={**TRAINER_DEFAULTS, "callbacks": [PairProgress()] if watched else []},
             parser_kwargs={"exit_on_error": False, "audit": {"exit_on_error": False}},
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,

@@ -220,6 +220,16 @@ class FeatureExtractor(LightningModule):
         self.store.write(key, arrays, measured, shard.rows, shard.rejected)
 
 
+def _whole(trainer: Trainer) -> None:
+    """Refuse a trainer that would leave shards out."""
+    limit = trainer.limit_predict_batches  # 1.0 is all, 1 is one
+    if not isinstance(limit, float) or limit != 1.0:
+        raise LmiaError(
+            f"The trainer is to stop early: limit_predict_batches={limit}.",
+            "Leave it out, and sample the data instead: SPEC?n=1000&seed=0.",
+        )
+
+
 def _floats(raw: Tensor) -> Tensor:
     return raw.to(torch.float32).div_(255)
 
@@ -261,6 +271,7 @@ def extract(
         `shards`, `shards_cached`, `images_encoded`, `captions_encoded`, `seconds`, `pairs_per_second` and `devices`.
         The counts of encodings are this process's.
     """
+    _whole(trainer)
     names = [*arrays, *(measurement.array for measurement in measurements)]
     distinct = list({shard.key: shard for shard in shards}.values())
     todo = [shard for shard in distinct if extractor.store.lacks(shard.key, names)]

@@ -109,7 +109,7 @@ def assign(data: AuditData, plan: Mapping[str, Sequence[Shard]], store: Store, s
         if not len(found[role]):
             raise LmiaError(
                 f"No pair of {role} ({describe(source)}) can be used: {dict(bad) or 'it is empty'}.",
-                "Check the files; `rejected` counts the records by reason.",
+                "Mend what these reasons name (pictures too large: --max-pixels), or give another SPEC.",
             )
     groups = duplicate_groups(rows)
     warnings = _check_overlap(found, groups, rows, data.allow_overlap)

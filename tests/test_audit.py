@@ -181,7 +181,7 @@ def test_anchors_are_known_nonmembers_and_come_in_a_second_pass(tmp_path):
         requires = frozenset({"anchors"})
 
         def measure(self, target, batch, anchors):
-            assert set(caption.split()[0] for caption in anchors.captions) == {"pair"}
+            assert {caption.split()[0] for caption in anchors.captions} == {"pair"}
             image = torch.nn.functional.normalize(target.encode_image(batch.pixels), dim=-1)
             text = torch.nn.functional.normalize(anchors.text, dim=-1)
             return {"norm": (image @ text.T).max(dim=1).values}

@@ -218,16 +218,22 @@ def members(spec, *more):
 
 
 FOUND = {
+    "a confidence that is none": ([*GOOD, "--confidence", "95"], "95", "0.95"),
+    "a trainer that would stop early": ([*GOOD, "--trainer.limit_predict_batches", "1"], "limit_predict_batches=1", ""),
     "no shard matches": (members("none/*.tar"), "none/*.tar", ""),
     "a brace of nothing": (members("none/{000..003}.tar"), "none/000.tar", ""),
     "no table": (members("none.csv"), "none.csv", ""),
     "an empty folder": (members("empty"), "empty", ""),
     "a table without captions": (members("columns.csv"), "no column known as caption", "'filepath', 'words'"),
     "an empty table": (members("empty.csv"), "empty.csv", ""),
-    "a truncated tar": (members("torn.tar"), "torn.tar", "Check the files"),
-    "images that do not decode": (members("torn.csv"), "{'image does not decode': 30}", "Check the files"),
-    "bombs": (members("bomb.csv", "--max-pixels", "1000"), "{'decompression bomb': 30}", "Check the files"),
-    "empty captions": (members("mute.csv"), "caption': 30}", "Check the files"),
+    "a truncated tar": (members("torn.tar"), "torn.tar", "Mend what these reasons name"),
+    "images that do not decode": (members("torn.csv"), "{'image does not decode': 30}", "Mend what these reasons name"),
+    "bombs": (
+        members("bomb.csv", "--max-pixels", "1000"),
+        "{'decompression bomb': 30}",
+        "Mend what these reasons name",
+    ),
+    "empty captions": (members("mute.csv"), "caption': 30}", "Mend what these reasons name"),
     "members among the nonmembers": (
         [*MODEL, "--members", "noise:0:150", "--nonmembers", "noise:100:350", "--plugin", "plain"],
         "50 of 150 pairs of members are also in nonmembers, such as 'noise/100'",

@@ -49,6 +49,16 @@ def rate(share: float) -> str:
     return f"{100 * share:.6g} %"
 
 
+def rough(share: float) -> str:
+    """Write a share that is itself an expectation, in percent, to three figures.
+
+    Example:
+        >>> rough(0.0101597)
+        '1.02 %'
+    """
+    return f"{100 * share:.3g} %"
+
+
 def count(number: int) -> str:
     """Write a count.
 

@@ -124,6 +124,7 @@ def _attacks(report: AuditReport) -> str:
         columns = ["attack", "status", "suspects", f"stand out (q <= {sentences.LEVEL})", "smallest p possible"]
         rows = [_use_row(attack) for attack in report.attacks]
     noted = [f"{attack.name}: {note}" for attack in report.attacks for note in sentences.notes(attack)]
+    noted += sentences.tpr_notes(report)
     return "\n\n".join(part for part in (_grid(columns, rows), _bullets(noted)) if part)
 
 

@@ -118,10 +118,20 @@ def notes(attack: AttackResult) -> list[str]:
     found = [attack.reason] if attack.reason else []
     if attack.auc is not None and attack.auc.high < 0.5:
         found.append("The AUC lies below 0.5: this attack ranks members below non-members here.")
-    found += [f"TPR at {rate(tpr.fpr)} FPR: {tpr.note}" for tpr in attack.tprs if tpr.note]
     if attack.suspects is not None and attack.suspects.note:
         found.append(attack.suspects.note)
     return found
+
+
+def tpr_notes(report: AuditReport) -> list[str]:
+    """List what limits the true positive rates: once for all attacks, since it mostly is the number of non-members."""
+    heard: dict[str, list[str]] = {}
+    for attack in report.attacks:
+        for tpr in attack.tprs:
+            if tpr.note:
+                heard.setdefault(f"At {rate(tpr.fpr)} FPR: {tpr.note}", []).append(attack.name)
+    judged = sum(bool(attack.tprs) for attack in report.attacks)
+    return [note + ("." if len(who) == judged else f" ({', '.join(who)}).") for note, who in heard.items()]
 
 
 def threshold(attack: AttackResult, item: Threshold) -> str:

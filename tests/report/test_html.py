@@ -84,6 +84,7 @@ def test_says_the_question_the_answer_and_all_that_matters(make):
         *report.warnings,
         *(attack.name for attack in report.attacks),
         *(note for attack in report.attacks for note in sentences.notes(attack)),
+        *sentences.tpr_notes(report),
         *(reason for role in report.roles for reason in role.rejected),
         "weights_sha256",
         report.scores_sha256,

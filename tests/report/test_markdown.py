@@ -65,6 +65,7 @@ def test_says_everything():
         *sentences.sides(report),
         *markdown.threshold_lines(report),
         *(note for attack in report.attacks for note in sentences.notes(attack)),
+        *sentences.tpr_notes(report),
         "0.939 [0.919, 0.959]",
         "+0.045 [+0.030, +0.060]",
         "48.0 % [36.0, 60.0]",
