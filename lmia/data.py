@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 
 import torch
 from lightning.pytorch import LightningDataModule
@@ -17,6 +20,11 @@ from lmia.errors import LmiaError
 from lmia.picture import MAX_PIXELS, Facts, open_pair
 from lmia.settings import class_path, digest, made_by
 from lmia.source import Pair, Rejected, Sample, Source
+
+AHEAD = 2
+"""Batches that are decoded while another is encoded."""
+
+_Opened = tuple[Tensor, tuple[str, str, Facts]]
 
 
 @dataclass(frozen=True)
@@ -101,23 +109,32 @@ class ShardReader(IterableDataset[Read]):
         """Yield the batches of this worker's shards, each shard's in order, its last one marked."""
         worker = get_worker_info()
         mine = self.shards[worker.id :: worker.num_workers] if worker else self.shards
+        ahead: deque[Callable[[], Read]] = deque()
         with ThreadPoolExecutor(self.threads) as pool:
-            for shard in mine:
-                try:
-                    yield from self._read(shard, pool)
-                except LmiaError as error:  # it would lose its two lines on the way out of a worker
-                    yield Read(shard.key, None, [], [], error=error)
+            for job in chain.from_iterable(self._jobs(shard, pool) for shard in mine):
+                ahead.append(job)
+                if len(ahead) > AHEAD:
+                    yield ahead.popleft()()
+            for job in ahead:
+                yield job()
 
-    def _read(self, shard: Shard, pool: ThreadPoolExecutor) -> Iterator[Read]:
-        for records in _groups(shard.source.read(shard.name), self.batch):
-            opened = list(pool.map(self._open, records))
-            rejected = [item for item in opened if isinstance(item, Rejected)]
-            pairs = [item for item in opened if not isinstance(item, Rejected)]
-            pixels = torch.stack([pixels for pixels, _ in pairs]) if pairs else None
-            yield Read(shard.key, pixels, [row for _, row in pairs], rejected)
-        yield Read(shard.key, None, [], [], last=True)
+    def _jobs(self, shard: Shard, pool: ThreadPoolExecutor) -> Iterator[Callable[[], Read]]:
+        """Begin to decode a shard's batches, one after the other, and say how to get each."""
+        try:
+            for records in _groups(shard.source.read(shard.name), self.batch):
+                yield partial(self._batch, shard, [pool.submit(self._open, record) for record in records])
+        except LmiaError as error:  # it would lose its two lines on the way out of a worker
+            yield partial(Read, shard.key, None, [], [], error=error)
+        yield partial(Read, shard.key, None, [], [], last=True)
 
-    def _open(self, record: Pair | Rejected) -> tuple[Tensor, tuple[str, str, Facts]] | Rejected:
+    def _batch(self, shard: Shard, futures: Sequence[Future[_Opened | Rejected]]) -> Read:
+        opened = [future.result() for future in futures]
+        rejected = [item for item in opened if isinstance(item, Rejected)]
+        pairs = [item for item in opened if not isinstance(item, Rejected)]
+        pixels = torch.stack([pixels for pixels, _ in pairs]) if pairs else None
+        return Read(shard.key, pixels, [row for _, row in pairs], rejected)
+
+    def _open(self, record: Pair | Rejected) -> _Opened | Rejected:
         if isinstance(record, Rejected):
             return Rejected(_text(record.key), record.reason)
         opened = open_pair(record, self.max_pixels)
