@@ -1,0 +1,136 @@
+"""Peak anonymous memory of a whole audit against the arrays its attack asked for, from 4,000 to 40,000 pairs at 512-d.
+
+python -m benchmarks.memory
+
+Each size runs in a process of its own, over pictures of 8 x 8 and a target of two matrices, so that what grows is what
+an audit keeps and not what a model needs. Memory maps of the store are file pages and do not count as anonymous.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+import lmia
+
+WIDTH, SMALL, LARGE = 512, 4_000, 40_000
+
+
+class Dots(lmia.Source):
+    """Pictures of noise, `indices` START:STOP."""
+
+    def __init__(self, start: int, stop: int) -> None:
+        self.start, self.stop = start, stop
+
+    def shards(self):
+        return [str(at) for at in range(self.start, self.stop, 2000)]
+
+    def read(self, shard):
+        for index in range(int(shard), min(int(shard) + 2000, self.stop)):
+            pixels = np.random.default_rng(index).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+            yield lmia.Pair(f"dots/{index}", f"a picture of dots with the number {index}", Image.fromarray(pixels))
+
+    def fingerprint(self, shard):
+        return f"{shard}:{self.stop}"
+
+
+class Wide(lmia.Target):
+    """Two matrices of width 512."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        self.image = torch.nn.Linear(192, WIDTH)
+        self.text = torch.nn.Embedding(1000, WIDTH)
+        self.image.weight.data = torch.randn(WIDTH, 192, generator=generator)
+        self.text.weight.data = torch.randn(1000, WIDTH, generator=generator)
+        self.eval()
+
+    def preprocess(self, image):
+        return torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1)
+
+    def tokenize(self, captions):
+        return torch.tensor([[int(caption.split()[-1]) % 1000] for caption in captions])
+
+    def encode_image(self, pixels):
+        return self.image(pixels.flatten(1))
+
+    def encode_text(self, tokens):
+        return self.text(tokens[:, 0])
+
+    def facts(self):
+        return lmia.TargetFacts("two matrices")
+
+    def fingerprint(self):
+        return "two matrices"
+
+
+class Both(lmia.Attack):
+    """The cosine, taken from the features."""
+
+    needs = frozenset({"embeddings"})
+
+    def score(self, samples):
+        return torch.nn.functional.cosine_similarity(samples.image, samples.text)
+
+
+def anonymous() -> int:
+    """This process's anonymous memory, in bytes."""
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(next(line.split()[1] for line in status.splitlines() if line.startswith("RssAnon")))
+
+
+def audit(pairs: int) -> None:
+    """Run an audit of `pairs` pairs and print the peak."""
+    from lmia import record
+    from lmia.data import AuditData
+    from lmia.extract import FeatureExtractor
+
+    peak, done = [anonymous()], threading.Event()
+
+    def watch():
+        while not done.is_set():
+            peak[0] = max(peak[0], anonymous())
+            time.sleep(0.005)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    with tempfile.TemporaryDirectory() as folder:
+        data = AuditData(Dots(0, pairs // 2), Dots(pairs // 2, pairs))
+        trainer = record.trainer(accelerator="cpu", enable_progress_bar=False, callbacks=[])
+        model = FeatureExtractor(Wide(), None, Path(folder) / "cache")
+        lmia.run_audit(model, data, [Both()], out=Path(folder) / "out", trainer=trainer)
+    done.set()
+    watcher.join()
+    print(peak[0])
+
+
+def main() -> None:
+    """Measure both sizes and print the row."""
+    peaks = {}
+    for pairs in (SMALL, LARGE):
+        run = subprocess.run(
+            [sys.executable, "-m", "benchmarks.memory", str(pairs)], capture_output=True, text=True, check=True
+        )
+        peaks[pairs] = int(run.stdout.split()[-1])
+    asked = (LARGE - SMALL) * (2 * WIDTH + 1) * 4
+    grown = peaks[LARGE] - peaks[SMALL]
+    allowed = 1.1 * asked + 64e6
+    print("| pairs | peak anonymous memory, MB |\n|---|---|")
+    for pairs, peak in peaks.items():
+        print(f"| {pairs:,} | {peak / 1e6:.0f} |")
+    print("\n| ratio | value | asked |\n|---|---|---|")
+    print(f"| growth {grown / 1e6:.0f} MB / (1.1 x arrays asked for, {asked / 1e6:.0f} MB, + 64 MB) "
+          f"| {grown / allowed:.2f} | 1 |")  # fmt: skip
+
+
+if __name__ == "__main__":
+    audit(int(sys.argv[1])) if len(sys.argv) > 1 else main()
