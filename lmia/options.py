@@ -51,7 +51,7 @@ def checked(where: str, maker: Maker, given: Mapping[str, object]) -> dict[str, 
     known = names(maker)
     for name in given:
         if name not in known:
-            raise LmiaError(f"The {where} has no option '{name}'.", nearest(name, known))
+            raise LmiaError(f"The {where} has no option '{name}'.", nearest(name, known) if known else "It takes none.")
     return {name: _value(where, maker, name, value) for name, value in given.items()}
 
 
