@@ -15,6 +15,8 @@ from PIL import Image
 
 from lmia.evidence import auroc
 from lmia.registry import registry
+from lmia.report.archive import read_report
+from lmia.shell import run
 from lmia_demo.train import CONTEXT, train
 
 PACKAGE = "tuxpaint-stamps-default"
@@ -91,3 +93,26 @@ def test_csa_finds_the_trained_half(target):
     found = auroc(torch.cat([members, nonmembers]), truth)
     print(f"{done.pairs} + {done.held_out} photographs, {done.epochs} epochs, {done.dropped}: CSA AUC {found}")
     assert found.low > 0.5
+
+
+def test_an_audit_of_the_shards_says_so(target, tmp_path, capsys):
+    """The whole command: CSA's interval lies above 0.5 on real photographs with exact, randomised truth."""
+    out, _ = target
+    words = [
+        "audit",
+        "--plugin",
+        "csa",
+        "--plugin",
+        "anchor",
+        "--model",
+        f"local-dir:{out}",
+        "--out",
+        str(tmp_path / "o"),
+    ]
+    words += [f"--{role}={out}/shards/{role}-*.tar" for role in ("members", "nonmembers")]
+    assert run(words) == 0
+    with capsys.disabled():
+        print(capsys.readouterr().out)
+    report = read_report(tmp_path / "o" / "report.json")
+    assert report.attacks[0].name == "csa"
+    assert report.attacks[0].auc.low > 0.5
