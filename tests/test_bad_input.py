@@ -219,7 +219,11 @@ def members(spec, *more):
 
 FOUND = {
     "a confidence that is none": ([*GOOD, "--confidence", "95"], "95", "0.95"),
-    "a trainer that would stop early": ([*GOOD, "--trainer.limit_predict_batches", "0.5"], "limit_predict_batches=0.5", ""),
+    "a trainer that would stop early": (
+        [*GOOD, "--trainer.limit_predict_batches", "0.5"],
+        "limit_predict_batches=0.5",
+        "",
+    ),
     "no shard matches": (members("none/*.tar"), "none/*.tar", ""),
     "a brace of nothing": (members("none/{000..003}.tar"), "none/000.tar", ""),
     "no table": (members("none.csv"), "none.csv", ""),
