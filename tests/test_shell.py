@@ -114,7 +114,8 @@ def test_ctrl_c_in_mid_audit(tmp_path):
     words = files(tmp_path, pairs=4000)
     env = {**os.environ, "LMIA_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
     command = [LMIA, "audit", "--plugin", "csa", *words, "--out", str(tmp_path / "out")]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env)
+    heard = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}  # a job in the background ignores it
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env, **heard)
     while process.poll() is None and not (tmp_path / "out" / "config.yaml").exists():
         time.sleep(0.05)
     time.sleep(0.3)
