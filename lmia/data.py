@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -20,9 +21,12 @@ from lmia.errors import LmiaError
 from lmia.picture import MAX_PIXELS, Facts, open_pair
 from lmia.settings import class_path, digest, made_by
 from lmia.source import Pair, Rejected, Sample, Source
+from lmia.streams import Streams
 
 AHEAD = 2
 """Batches that are decoded while another is encoded."""
+TOGETHER = 16
+"""Records that a thread decodes in one go: handing over single ones costs the interpreter's lock each time."""
 
 _Opened = tuple[Tensor, tuple[str, str, Facts]]
 
@@ -89,6 +93,7 @@ class ShardReader(IterableDataset[Read]):
         batch: records a batch; batches never cross a shard.
         threads: decoding threads of a process.
         max_pixels: larger pictures are rejected undecoded.
+        pool: threads to decode on, shared with others; its own unless given.
     """
 
     def __init__(
@@ -98,19 +103,21 @@ class ShardReader(IterableDataset[Read]):
         batch: int,
         threads: int,
         max_pixels: int = MAX_PIXELS,
+        pool: Executor | None = None,
     ) -> None:
         self.shards = shards
         self.preprocess = preprocess
         self.batch = batch
         self.threads = threads
         self.max_pixels = max_pixels
+        self.pool = pool
 
     def __iter__(self) -> Iterator[Read]:
         """Yield the batches of this worker's shards, each shard's in order, its last one marked."""
         worker = get_worker_info()
         mine = self.shards[worker.id :: worker.num_workers] if worker else self.shards
         ahead: deque[Callable[[], Read]] = deque()
-        with ThreadPoolExecutor(self.threads) as pool:
+        with nullcontext(self.pool) if self.pool else ThreadPoolExecutor(self.threads) as pool:
             for job in chain.from_iterable(self._jobs(shard, pool) for shard in mine):
                 ahead.append(job)
                 if len(ahead) > AHEAD:
@@ -118,21 +125,25 @@ class ShardReader(IterableDataset[Read]):
             for job in ahead:
                 yield job()
 
-    def _jobs(self, shard: Shard, pool: ThreadPoolExecutor) -> Iterator[Callable[[], Read]]:
+    def _jobs(self, shard: Shard, pool: Executor) -> Iterator[Callable[[], Read]]:
         """Begin to decode a shard's batches, one after the other, and say how to get each."""
         try:
             for records in _groups(shard.source.read(shard.name), self.batch):
-                yield partial(self._batch, shard, [pool.submit(self._open, record) for record in records])
+                handfuls = [records[i : i + TOGETHER] for i in range(0, len(records), TOGETHER)]
+                yield partial(self._batch, shard, [pool.submit(self._open_all, handful) for handful in handfuls])
         except LmiaError as error:  # it would lose its two lines on the way out of a worker
             yield partial(Read, shard.key, None, [], [], error=error)
         yield partial(Read, shard.key, None, [], [], last=True)
 
-    def _batch(self, shard: Shard, futures: Sequence[Future[_Opened | Rejected]]) -> Read:
-        opened = [future.result() for future in futures]
+    def _batch(self, shard: Shard, futures: Sequence[Future[list[_Opened | Rejected]]]) -> Read:
+        opened = [item for future in futures for item in future.result()]
         rejected = [item for item in opened if isinstance(item, Rejected)]
         pairs = [item for item in opened if not isinstance(item, Rejected)]
         pixels = torch.stack([pixels for pixels, _ in pairs]) if pairs else None
         return Read(shard.key, pixels, [row for _, row in pairs], rejected)
+
+    def _open_all(self, records: Sequence[Pair | Rejected]) -> list[_Opened | Rejected]:
+        return [self._open(record) for record in records]
 
     def _open(self, record: Pair | Rejected) -> _Opened | Rejected:
         if isinstance(record, Rejected):
@@ -204,6 +215,7 @@ class AuditData(LightningDataModule):
         self.max_pixels = max_pixels
         self.allow_overlap = allow_overlap
         self.todo: list[Shard] = []
+        self.streams = Streams()
         self.preprocess: Callable[[Image.Image], Tensor] | None = None
 
     def given(self) -> dict[str, Source]:
@@ -222,7 +234,8 @@ class AuditData(LightningDataModule):
             raise RuntimeError("AuditData is loaded by lmia.extract.extract, which says what is to do.")
         mine = self.todo[trainer.global_rank :: trainer.world_size]
         workers, threads = reading(trainer.world_size, len(mine), self.workers, trainer.strategy.root_device.type)
-        reader = ShardReader(mine, self.preprocess, self.batch, threads, self.max_pixels)
+        pool = None if workers or self.streams.count < threads else self.streams.pool
+        reader = ShardReader(mine, self.preprocess, self.batch, threads, self.max_pixels, pool)
         nobodys = torch.Generator()  # a loader draws a seed it never uses; not from the global generator
         return DataLoader(
             reader,

@@ -284,7 +284,8 @@ def extract(
         data.todo, data.preprocess = todo, extractor.target.preprocess
         extractor.target.eval()
         cores = torch.get_num_threads() // trainer.world_size if trainer.strategy.root_device.type == "cpu" else 0
-        with quiet(), streams(cores) as extractor.streams:
+        with quiet(), streams(cores) as data.streams:
+            extractor.streams = data.streams
             trainer.predict(extractor, datamodule=data, return_predictions=False)
     seconds = time.perf_counter() - start
     return {

@@ -2,7 +2,7 @@
 
 Threads inside an operation wait for each other at every one of its steps, and stall whenever something else wants their
 core; measured on two cores, decoding beside a two-threaded forward pass made it four times slower. Streams of one
-thread each need no such meeting: whatever is ready runs, decoding or encoding.
+thread each need no such meeting: whatever is ready runs, decoding or encoding, in one pool of one thread a core.
 """
 
 from __future__ import annotations
@@ -36,12 +36,13 @@ class Streams:
     """
 
     def __init__(self, count: int = 0) -> None:
-        self._pool = ThreadPoolExecutor(count, thread_name_prefix="stream") if count else None
+        self.count = count
+        self.pool = ThreadPoolExecutor(count, thread_name_prefix="stream") if count else None
         self._ahead = Semaphore(2 * count)
 
     def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Callable[[], T]:
         """Start a call and return how to get its result (or its exception); waits while too many are ahead."""
-        if self._pool is None:
+        if self.pool is None:
             result = call(*args, **kwargs)
             return lambda: result
 
@@ -50,14 +51,14 @@ class Streams:
                 return call(*args, **kwargs)
 
         self._ahead.acquire()
-        future = self._pool.submit(within)
+        future = self.pool.submit(within)
         future.add_done_callback(lambda _: self._ahead.release())
         return future.result
 
     def close(self) -> None:
         """Wait for what runs, drop what has not begun."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
+        if self.pool is not None:
+            self.pool.shutdown(wait=True, cancel_futures=True)
 
 
 @contextmanager
