@@ -35,6 +35,9 @@ Results go to ./lmia-audit (or --out DIR): report.html to read, report.json and 
 Exit codes: 0 done, 1 a fault of lmia or of a plugin (with traceback), 2 something you can mend (said in two lines).
 """
 
+COMMANDS = {"audit": "lmia.cli:audit", "plugins": "lmia.cli:plugins"}
+"""Where each command lives; only the one that was asked for is imported."""
+
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM)
 
@@ -64,14 +67,12 @@ def _command(word: str, argv: list[str]) -> int:
 
         print(f"lmia {__version__}")
         return 0
-    if word not in ("audit", "plugins"):
-        raise LmiaError(
-            f"There is no command '{word}'.", f"{nearest(word, ['audit', 'plugins'])} `lmia --help` shows more."
-        )
+    if word not in COMMANDS:
+        raise LmiaError(f"There is no command '{word}'.", f"{nearest(word, list(COMMANDS))} `lmia --help` shows more.")
     _check_torch()
-    from lmia import cli
-
-    return cli.audit(argv) if word == "audit" else cli.plugins(argv)
+    module, _, function = COMMANDS[word].partition(":")
+    code: int = getattr(import_module(module), function)(argv)
+    return code
 
 
 def _check_torch() -> None:

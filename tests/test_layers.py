@@ -27,7 +27,7 @@ LAYERS = {
         *("roles", "scoring", "judging", "specs", "record", "showing", "setup", "blind", "audit"),
         *("request", "testing", "flags", "options"),
     ],
-    "shell": ["shell", "cli", "guide", "__main__"],
+    "shell": ["shell", "cli", "commands", "guide", "__main__"],
 }
 """From the lowest to the highest; within one, everybody may import everybody."""
 
