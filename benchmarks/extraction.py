@@ -49,6 +49,7 @@ def pairs_of(paths):
 
 def _decode(job):
     files, preprocess = job
+    torch.set_num_threads(1)  # its pool of threads does not outlive a fork: a large copy would wait for it for ever
     for data in files:
         preprocess(Image.open(io.BytesIO(data)).convert("RGB"))
 
@@ -60,6 +61,7 @@ def bare_decode(pairs, model, processes):
     start = time.perf_counter()
     if processes == 1:
         _decode(jobs[0])
+        torch.set_num_threads(CORES)
     else:
         workers = [multiprocessing.get_context("fork").Process(target=_decode, args=(job,)) for job in jobs]
         [worker.start() for worker in workers]

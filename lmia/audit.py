@@ -16,12 +16,14 @@ import lmia
 from lmia import judging, record, roles, specs
 from lmia.attack import Attack
 from lmia.blind import Blind
+from lmia.controls import besides, extracted, notes
 from lmia.data import AuditData
 from lmia.errors import LmiaError
 from lmia.extract import FeatureExtractor
 from lmia.registry import registry
 from lmia.report import AuditReport
 from lmia.report.archive import write_report
+from lmia.report.model import Validity
 from lmia.report.pairs import write_pairs
 from lmia.report.scores import score_table, write_scores
 from lmia.report.sentences import standard_limits
@@ -80,14 +82,14 @@ def run_audit(
     folder = record.prepare(Path(out), config)
     trainer = trainer or record.trainer()
     plan, extraction, measurements = setup.extract(trainer)
+    controls = extracted(setup, (), trainer)
     leave_the_others(trainer)
     part = roles.assign(data, plan, model.store, seed)
     blind = Blind.make(setup, part, measurements)
     judge = blind.judge(confidence)
-    results, rows = zip(
-        *(blind.audit(attack, name, judge) for attack, name in zip(made, setup.names, strict=True)), strict=True
-    )
-    digest = write_scores(score_table([row for some in rows for row in some]), folder / "scores.parquet")
+    ran = {name: blind.run(attack, name) for attack, name in zip(made, setup.names, strict=True)}
+    rows = [row for name, one in ran.items() if one.scored for row in judge.rows(name, one.scored)]
+    digest = write_scores(score_table(rows), folder / "scores.parquet")
     question: Literal["leakage", "use"] = "use" if "suspects" in part.parts else "leakage"
     report = AuditReport(
         question=question,
@@ -97,7 +99,8 @@ def run_audit(
         target=record.target(model),
         views=record.views(model, setup.views),
         roles=part.counts,
-        attacks=results,
+        attacks=[judge.judge(one.result, one.scored) if one.scored else one.result for one in ran.values()],
+        validity=Validity(besides(controls, part, ran, judge), notes(controls)),
         warnings=part.warnings,
         limits=standard_limits(question),
         extraction=extraction,
@@ -110,7 +113,7 @@ def run_audit(
     )
     write_report(report, folder)
     if show_pairs:
-        write_pairs(shown_pairs(part, judge.keys, [row for some in rows for row in some]), folder, demo)
+        write_pairs(shown_pairs(part, judge.keys, rows), folder, demo)
     registry().manager.hook.lmia_audit_finished(report=report, out=folder)
     return report
 

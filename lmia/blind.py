@@ -15,10 +15,22 @@ from lmia.errors import NothingToLearn
 from lmia.extract import Measurement
 from lmia.gather import gather
 from lmia.report import AttackResult
-from lmia.report.scores import RoleScores
 from lmia.roles import Roles, Rows
 from lmia.samples import Known, Samples
 from lmia.setup import Setup
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What became of an attack.
+
+    Args:
+        result: its part of the report, not judged yet.
+        scored: its scores; None where it found nothing to learn.
+    """
+
+    result: AttackResult
+    scored: judging.Scored | None
 
 
 @dataclass(frozen=True)
@@ -70,17 +82,16 @@ class Blind:
         setup = self.setup
         return judging.Judge(self.roles, keys, setup.fprs, setup.asked, setup.seed, confidence, plain)
 
-    def audit(self, attack: Attack, name: str, judge: judging.Judge) -> tuple[AttackResult, list[RoleScores]]:
-        """Fit, score and judge one attack."""
+    def run(self, attack: Attack, name: str) -> Ran:
+        """Fit an attack and score every part with it."""
         started = time.perf_counter()
         result = record.attack(attack, name)
         try:
             fitted, scored = self._scored(attack, name)
         except NothingToLearn as nothing:
             reason = f"{nothing.problem} {nothing.remedy}"
-            return record.ended(result, "nothing to learn", reason, nothing.findings, started), []
-        result = record.ended(result, "ran", "", fitted.findings(), started)
-        return judge.judge(result, scored), judge.rows(name, scored)
+            return Ran(record.ended(result, "nothing to learn", reason, nothing.findings, started), None)
+        return Ran(record.ended(result, "ran", "", fitted.findings(), started), scored)
 
     def _scored(self, attack: Attack, name: str) -> tuple[Attack, judging.Scored]:
         if attack.transductive and self.pool is None:

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lmia import evidence
-from lmia.report.model import AttackResult, SuspectSummary
+from lmia.report.model import AttackResult, Beside, SuspectSummary
 from lmia.report.scores import RoleScores
 from lmia.roles import Roles
 
 DEFAULT_FPRS = (0.01, 0.001)
+_SIDES = ("members", "nonmembers")
 _LEVELS = (0.01, 0.05, 0.1)
 
 
@@ -66,12 +67,8 @@ class Judge:
         return self._leakage(result, scored) if with_truth else self._use(result, scored)
 
     def _leakage(self, result: AttackResult, scored: Scored) -> AttackResult:
-        sides = ("members", "nonmembers")
-        scores = torch.cat([scored.parts[side] for side in sides])
-        plain = torch.cat([self.plain[side] for side in sides])
-        labels = torch.cat([torch.full((len(scored.parts[side]),), side == "members") for side in sides])
-        groups = self._groups(sides)
-        at = self.confidence
+        (scores, labels), (plain, _) = _joined(scored.parts), _joined(self.plain)
+        groups, at = self._groups(_SIDES), self.confidence
         return replace(
             result,
             auc=evidence.auroc(scores, labels, groups, confidence=at),
@@ -98,6 +95,17 @@ class Judge:
         )  # fmt: skip
         return replace(result, suspects=SuspectSummary(len(q), smallest, found, note))
 
+    def beside(self, found: Beside, scored: Scored | None, on_target: Scored | None) -> Beside:
+        """Complete what an attack shows on a model that cannot remember, and by how much the target lies above it."""
+        if scored is None or "members" not in scored.parts:
+            return found
+        (scores, labels), groups, at = _joined(scored.parts), self._groups(_SIDES), self.confidence
+        found = replace(found, auc=evidence.auroc(scores, labels, groups, confidence=at))
+        if on_target is None:
+            return found
+        target, _ = _joined(on_target.parts)
+        return replace(found, above=evidence.auroc_difference(target, scores, labels, groups, confidence=at))
+
     def _groups(self, sides: Sequence[str]) -> Tensor | None:
         """Return the duplicate groups of the audited rows, or None where every row is its own."""
         groups = np.concatenate([self.roles.groups[self.roles.parts[side]] for side in sides])
@@ -118,6 +126,12 @@ class Judge:
             which = np.full(len(keys), fold, np.int8) if scored.folds is not None else None
             found.append(RoleScores(name, "calibration", keys, _numpy(calibration), None, None, which))
         return found
+
+
+def _joined(parts: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """Join both sides' scores, and say which are the members'."""
+    labels = [torch.full((len(parts[side]),), side == "members") for side in _SIDES]
+    return torch.cat([parts[side] for side in _SIDES]), torch.cat(labels)
 
 
 def unique_keys(keys: Sequence[str]) -> list[str]:

@@ -54,6 +54,14 @@ class Target(Made, nn.Module, ABC):
     def encode_text(self, tokens: Tensor) -> Tensor:
         """Encode `(b, l)` tokens into `(b, d)` raw features."""
 
+    def untrained(self, seed: int) -> Target | None:
+        """Return its untrained twin: this architecture, preprocessing and tokenizer, with weights drawn by `seed`.
+
+        What an attack finds on the twin is in the data, not in the training. None where there is no such twin, as for a
+        table of features; the report then says so.
+        """
+        return None
+
     @abstractmethod
     def facts(self) -> TargetFacts:
         """What is known of the model; goes into the report whole."""

@@ -24,7 +24,7 @@ LAYERS = {
     "judgement": ["evidence"],
     "for people": ["report"],
     "policy": [
-        *("roles", "scoring", "judging", "specs", "record", "showing", "setup", "blind", "audit"),
+        *("roles", "scoring", "judging", "specs", "record", "showing", "setup", "blind", "controls", "audit"),
         *("request", "testing", "flags", "options"),
     ],
     "shell": ["shell", "cli", "commands", "guide", "__main__"],

@@ -26,9 +26,9 @@ def to_json(report: AuditReport) -> str:
         LmiaError: a number in it is not finite, or a value is not plain data; the place is named.
 
     Example:
-        >>> from lmia.report.model import AuditReport
-        >>> empty = AuditReport("use", False, "2026-01-01T00:00:00Z", "0.1.0", {}, {}, (), (), (), (), {}, {}, {}, 0,
-        ...                     0.95, 1.5, "")
+        >>> from lmia.report.model import AuditReport, Validity
+        >>> empty = AuditReport("use", False, "2026-01-01T00:00:00Z", "0.1.0", {}, {}, (), (), Validity(), (), (), {},
+        ...                     {}, {}, 0, 0.95, 1.5, "")
         >>> from_json(to_json(empty)) == empty
         True
     """

@@ -7,7 +7,7 @@ from importlib.resources import files
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from lmia.report import cells, figures, findings, markdown, sentences
+from lmia.report import cells, doubt, figures, findings, markdown, sentences
 from lmia.report.model import AttackResult, AuditReport
 from lmia.report.visible import visible
 
@@ -31,6 +31,8 @@ def html(report: AuditReport) -> str:
         forest=Markup(figures.forest(report.attacks)) if report.question == "leakage" and report.attacks else None,
         roc=Markup(figures.roc(report.attacks, nonmembers)) if any(a.curve for a in report.attacks) else None,
         histograms=[(a, Markup(figures.histogram(a.name, a.histogram))) for a in report.attacks if a.histogram],
+        doubt=doubt.sentences(report),
+        besides=doubt.besides(report),
         thresholds=markdown.threshold_lines(report),
         findings=[(attack, found) for attack in report.attacks if (found := findings.tables(attack.findings))],
         runs=[_run(attack) for attack in report.attacks],

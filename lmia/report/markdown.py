@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import yaml
 
-from lmia.report import findings, sentences
+from lmia.report import doubt, findings, sentences
 from lmia.report.cells import NONE, count, interval, percent, rate, signed
 from lmia.report.model import AttackResult, AuditReport
 from lmia.report.visible import visible
@@ -32,6 +32,7 @@ def markdown(report: AuditReport) -> str:
         _section("What this does not show", _bullets(sentences.limits(report))),
         _section("Warnings", _bullets(report.warnings)),
         _section("Attacks", _attacks(report)),
+        _section("Where nothing can be remembered", _doubt(report)),
         _section("Deployable thresholds", _bullets(threshold_lines(report))),
         _section("Records", _records(report)),
         *(_section(f"Findings of {escape(a.name)}", _tables(findings.tables(a.findings))) for a in report.attacks),
@@ -104,6 +105,12 @@ def _tables(tables: Iterable[findings.Table]) -> str:
         parts.append(f"**{escape(table.title)}**" if table.title else "")
         parts.append(_grid(table.columns or ("name", "value"), table.rows))
         parts.append(f"{count(table.left_out)} more rows are in report.json." if table.left_out else "")
+    return "\n\n".join(part for part in parts if part)
+
+
+def _doubt(report: AuditReport) -> str:
+    table = doubt.besides(report)
+    parts = (_bullets(doubt.sentences(report)), _tables([table]) if table else "")
     return "\n\n".join(part for part in parts if part)
 
 

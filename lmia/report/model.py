@@ -14,12 +14,14 @@ __all__ = [
     "TPR",
     "AttackResult",
     "AuditReport",
+    "Beside",
     "Curve",
     "Histogram",
     "RoleCount",
     "Status",
     "SuspectSummary",
     "Threshold",
+    "Validity",
 ]
 
 FORMAT = 1
@@ -110,6 +112,42 @@ class AttackResult:
 
 
 @dataclass(frozen=True)
+class Beside:
+    """An attack on a model that cannot remember the data: what it finds there is in the data, not in anyone's training.
+
+    Args:
+        model: the model's name.
+        kind: `twin`, the target's architecture untrained; or `placebo`, a real model that cannot have seen the data.
+        attack: its name in the report.
+        status: whether it ran there.
+        reason: why not, or empty.
+        auc: AUROC on that model; None without truth.
+        above: AUROC on the target minus AUROC there, paired by row; None where either is missing.
+    """
+
+    model: str
+    kind: Literal["twin", "placebo"]
+    attack: str
+    status: Status
+    reason: str = ""
+    auc: Estimate | None = None
+    above: Estimate | None = None
+
+
+@dataclass(frozen=True)
+class Validity:
+    """What the audit did to doubt itself.
+
+    Args:
+        besides: every attack on every model that cannot remember.
+        notes: which checks were not made and why, in plain sentences.
+    """
+
+    besides: Sequence[Beside] = ()
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
 class AuditReport:
     """The whole audit, as written to `report.json`.
 
@@ -122,6 +160,7 @@ class AuditReport:
         views: the augmentation set and its view names.
         roles: the counts of every role.
         attacks: one result for every attack asked for, in that order.
+        validity: what the audit did to doubt itself.
         warnings: what a reader must know before trusting a number, in plain sentences.
         limits: what this audit does not show, in plain sentences.
         extraction: how the features were made: pairs read and cached, forward passes, pairs per second, devices.
@@ -142,6 +181,7 @@ class AuditReport:
     views: Mapping[str, object]
     roles: Sequence[RoleCount]
     attacks: Sequence[AttackResult]
+    validity: Validity
     warnings: Sequence[str]
     limits: Sequence[str]
     extraction: Mapping[str, object]

@@ -81,7 +81,7 @@ def standard_limits(question: str) -> tuple[str, ...]:
     """
     shared = (
         "A signal is not a proof of training: two collections that differ in date, origin or processing can be told "
-        "apart by a model that saw neither, and this report does not test for that.",
+        "apart by a model that saw neither. The untrained twin shows some of that, not all.",
         "No signal is not a proof of the contrary: another attack, or more pairs, may show what these did not.",
     )
     if question == "leakage":
@@ -174,7 +174,7 @@ def _leakage(found: Sequence[AttackResult]) -> str:
         return (
             f"Yes, the two sides can be told apart: {who} does so with AUC {interval(auc)}, where 0.5 is guessing and 1 "
             f"is certainty.{_at_low_fpr(best)}{_beyond_cosine(best)} Whether that is memory or another difference "
-            "between the two collections, this report does not test."
+            "between the two collections, this number alone does not say."
         )
     if auc.low > 0.5:
         return (

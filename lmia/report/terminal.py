@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lmia.evidence.estimate import Estimate
-from lmia.report import sentences
+from lmia.report import doubt, sentences
 from lmia.report.cells import NONE, count, interval, percent, rate, signed
 from lmia.report.model import AttackResult, AuditReport
 from lmia.report.visible import visible
@@ -24,6 +24,7 @@ def summary(report: AuditReport) -> RenderableType:
     parts += [_text(sentences.question(report), "bold"), _text(sentences.answer(report)), Text("")]
     if report.attacks:
         parts.append(_leakage(report) if report.question == "leakage" else _use(report))
+    parts += [_text(sentence) for sentence in doubt.sentences(report)]
     parts += [_text(sentences.status(attack), "yellow") for attack in report.attacks if attack.status != "ran"]
     parts += [_text(f"Warning: {warning}", "yellow") for warning in report.warnings]
     return Group(*parts)

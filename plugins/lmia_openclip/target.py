@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from copy import deepcopy
+from dataclasses import replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -117,6 +118,17 @@ class OpenCLIP(Target):
         cut = text.can_cut(self.model)
         features: Tensor = text.encode(self.model, tokens) if cut else self.model.encode_text(tokens, normalize=False)
         return features.float()
+
+    def untrained(self, seed: int) -> OpenCLIP:
+        """Return the same architecture, preprocessing and tokenizer with open_clip's first weights, drawn by `seed`."""
+        twin = deepcopy(self, {id(self.model): None})  # all but the weights, which may fill half the memory
+        name = f"{self._recipe.name}, untrained twin"
+        twin._recipe = replace(self._recipe, checkpoint=None, name=name)
+        twin._seed = seed
+        twin.model = _build(self._recipe, seed)
+        twin._scale, twin._bias = _head(twin.model)
+        twin.model.to(device=self.mean.device, dtype=_DTYPES[self._precision])
+        return twin.eval()
 
     def facts(self) -> TargetFacts:
         """What is known of the model: what was built, from which weights, and how its pictures are prepared."""

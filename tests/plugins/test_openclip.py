@@ -271,3 +271,21 @@ def test_a_shipped_architecture_with_open_clips_own_numbers():
         image = model.eval().encode_image(torch.stack([transform(one) for one in PICTURES]))
         text = model.encode_text(open_clip.get_tokenizer("ViT-B-32")(CAPTIONS))
     same(ours(target, PICTURES), (image, text))
+
+
+def test_the_untrained_twin_is_the_architecture_with_first_weights(tmp_path):
+    target = OpenCLIP(f"local-dir:{folder(tmp_path / 'model')}")
+    before = target.fingerprint()
+    twin, again, other = target.untrained(1), target.untrained(1), target.untrained(2)
+    assert twin.fingerprint() == again.fingerprint() != other.fingerprint()
+    assert target.fingerprint() == before != twin.fingerprint()
+    shapes = [{name: value.shape for name, value in each.model.state_dict().items()} for each in (target, twin)]
+    assert shapes[0] == shapes[1]
+    assert twin.facts().name.endswith("untrained twin")
+    assert not twin.training
+    image = Image.new("RGB", (50, 40), "red")
+    assert torch.equal(twin.preprocess(image), target.preprocess(image))
+    assert torch.equal(twin.tokenize(["a dot"]), target.tokenize(["a dot"]))
+    pixels = twin.preprocess(image)[None] / 255
+    assert not torch.allclose(twin.encode_image(pixels), target.encode_image(pixels))
+    assert torch.equal(twin.encode_image(pixels), again.encode_image(pixels))

@@ -11,11 +11,13 @@ from lmia.report.model import (
     TPR,
     AttackResult,
     AuditReport,
+    Beside,
     Curve,
     Histogram,
     RoleCount,
     SuspectSummary,
     Threshold,
+    Validity,
 )
 from lmia.report.sentences import standard_limits
 
@@ -113,6 +115,15 @@ def leakage(**changes):
                 thresholds=(),
                 findings={"chosen": None, "lambdas": LAMBDAS},
             ),
+        ),
+        validity=Validity(
+            (
+                Beside("untrained twin", "twin", "csa", "ran", "", estimate(0.512, 0.02), estimate(0.382, 0.02)),
+                Beside(
+                    "untrained twin", "twin", "wsa", "nothing to learn", "The pool looks like the known non-members."
+                ),
+            ),
+            ("A check that was not made.",),
         ),
         warnings=("Known non-members and pool were cut from the nonmembers by seed 0.",),
         limits=standard_limits("leakage"),

@@ -13,11 +13,22 @@ from hypothesis import strategies as st
 from lmia.errors import LmiaError
 from lmia.evidence.estimate import Estimate
 from lmia.report import archive
-from lmia.report.model import TPR, AttackResult, AuditReport, Curve, Histogram, RoleCount, SuspectSummary, Threshold
+from lmia.report.model import (
+    TPR,
+    AttackResult,
+    AuditReport,
+    Beside,
+    Curve,
+    Histogram,
+    RoleCount,
+    SuspectSummary,
+    Threshold,
+    Validity,
+)
 from report import examples
 
 REPORTS = {f.__name__: f for f in (examples.leakage, examples.suspects, examples.none_ran, examples.hostile)}
-PARTS = (TPR, AttackResult, Curve, Histogram, RoleCount, SuspectSummary, Threshold, Estimate)
+PARTS = (TPR, AttackResult, Curve, Histogram, RoleCount, SuspectSummary, Threshold, Estimate, Beside, Validity)
 
 
 @pytest.fixture(params=REPORTS)

@@ -11,11 +11,34 @@ import pytest
 
 from lmia.evidence.estimate import Estimate
 from lmia.report import archive, scores
-from lmia.report.model import TPR, AttackResult, AuditReport, Curve, Histogram, RoleCount, SuspectSummary, Threshold
+from lmia.report.model import (
+    TPR,
+    AttackResult,
+    AuditReport,
+    Beside,
+    Curve,
+    Histogram,
+    RoleCount,
+    SuspectSummary,
+    Threshold,
+    Validity,
+)
 from report import examples
 
 DOCS = Path(__file__).parents[2] / "docs" / "report.md"
-CLASSES = (AuditReport, AttackResult, RoleCount, TPR, Threshold, Curve, Histogram, SuspectSummary, Estimate)
+CLASSES = (
+    AuditReport,
+    AttackResult,
+    RoleCount,
+    TPR,
+    Threshold,
+    Curve,
+    Histogram,
+    SuspectSummary,
+    Estimate,
+    Beside,
+    Validity,
+)
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)

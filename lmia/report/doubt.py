@@ -1,0 +1,47 @@
+"""What the audit did to doubt itself, laid out for people: the same attacks on models that cannot remember."""
+
+from __future__ import annotations
+
+from lmia.report.cells import interval, signed
+from lmia.report.findings import Table
+from lmia.report.model import AuditReport, Beside
+from lmia.report.sentences import corrected_low
+
+
+def besides(report: AuditReport) -> Table | None:
+    """Lay out every attack on every model that cannot remember; None where there was none."""
+    found = report.validity.besides
+    if not any(beside.auc for beside in found):
+        return None
+    rows = tuple((beside.model, beside.attack, _auc(beside), signed(beside.above)) for beside in found)
+    return Table("", ("model", "attack", "AUC there", "target above it"), rows, 0)
+
+
+def sentences(report: AuditReport) -> list[str]:
+    """Say what the models that cannot remember show, and which checks were not made."""
+    models = dict.fromkeys((beside.model, beside.kind) for beside in report.validity.besides if beside.auc)
+    return [*(_said(report, model, kind) for model, kind in models), *report.validity.notes]
+
+
+def fires(beside: Beside, among: int) -> bool:
+    """Whether an attack tells the two sides apart on a model that cannot remember, corrected for how many attacks ran."""
+    return beside.auc is not None and corrected_low(beside.auc, among) > 0.5
+
+
+def _said(report: AuditReport, model: str, kind: str) -> str:
+    found = [beside for beside in report.validity.besides if beside.model == model and beside.auc]
+    best = max(found, key=lambda beside: beside.auc.value if beside.auc else 0.0)
+    who = "The target's architecture with random weights" if kind == "twin" else f"The placebo {model}"
+    if fires(best, len(found)):
+        return (
+            f"{who} tells the two sides apart as well: {best.attack} has AUC {interval(best.auc)} there. It cannot remember "
+            f"them, so at least that much lies in the data. The target is above it by {signed(best.above)}."
+        )
+    return (
+        f"{who} does not tell the two sides apart: its highest AUC is {interval(best.auc)} ({best.attack}), and it cannot "
+        f"remember them. The target is above it by {signed(best.above)}."
+    )
+
+
+def _auc(beside: Beside) -> str:
+    return interval(beside.auc) if beside.status == "ran" else beside.status

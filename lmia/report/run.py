@@ -1,0 +1,112 @@
+"""A finished audit read back from its folder: report.json, and scores.parquet attack by attack."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmia.errors import LmiaError
+from lmia.report.archive import NAME, read_report
+from lmia.report.model import AuditReport
+from lmia.report.scores import COLUMNS
+from lmia.report.scores import NAME as SCORES
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+Words = NDArray[np.object_]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """One attack's rows of scores.parquet, by role and key; what the file leaves empty is NaN.
+
+    Args:
+        key: `(n,)` of the pairs.
+        role: `(n,)` of `members`, `nonmembers`, `suspects`, `calibration`.
+        score: `(n,)`, higher = more likely a member.
+        rank: `(n,)` among the audited rows.
+        p: `(n,)` conformal p-values.
+        q: `(n,)` Benjamini-Hochberg q-values of suspects.
+        fold: `(n,)` where the attack was cross-fitted.
+    """
+
+    key: Words
+    role: Words
+    score: Floats
+    rank: Floats
+    p: Floats
+    q: Floats
+    fold: Floats
+
+    def __len__(self) -> int:
+        return len(self.key)
+
+    def only(self, where: Mask | NDArray[np.int64]) -> Rows:
+        """Return the rows at `where`."""
+        return Rows(*(getattr(self, one.name)[where] for one in fields(self)))
+
+    def names(self, where: Mask) -> tuple[str, ...]:
+        """Name the rows at `where`: role and key."""
+        return tuple(f"{role} {key}" for role, key in zip(self.role[where], self.key[where], strict=True))
+
+
+@dataclass(frozen=True)
+class Run:
+    """The folder of a finished audit.
+
+    Args:
+        folder: where it is.
+        report: its report.json.
+        attacks: the rows of its scores.parquet by attack.
+        sha256: of scores.parquet as it is now.
+    """
+
+    folder: Path
+    report: AuditReport
+    attacks: Mapping[str, Rows]
+    sha256: str
+
+
+def read_run(folder: Path) -> Run:
+    """Read report.json and scores.parquet of a finished audit.
+
+    Raises:
+        LmiaError: one is missing, or is not what an audit writes.
+
+    Example:
+        >>> read_run(Path("nowhere"))
+        Traceback (most recent call last):
+            ...
+        lmia.errors.LmiaError: 'nowhere/report.json' cannot be read: ...
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    report, path = read_report(folder / NAME), folder / SCORES
+    try:
+        data = path.read_bytes()
+        table = pq.read_table(io.BytesIO(data))
+        words = ("key", "role", "attack")
+        found = {name: table[name].cast(pa.string() if name in words else pa.float64()) for name in COLUMNS}
+        if empty := [name for name in words if found[name].null_count]:
+            raise ValueError(f"rows without {empty[0]}")
+        columns = {name: column.to_numpy() for name, column in found.items()}
+    except (OSError, KeyError, ValueError, pa.ArrowException) as error:
+        raise LmiaError(
+            f"'{path}' cannot be read: {error}.", "Give the folder of a finished audit, with report.json beside it."
+        ) from error
+    attack = columns.pop("attack")
+    every = Rows(**columns)
+    attacks = {name: _ordered(every.only(attack == name)) for name in dict.fromkeys(attack)}
+    return Run(folder, report, attacks, hashlib.sha256(data).hexdigest())
+
+
+def _ordered(rows: Rows) -> Rows:
+    order = sorted(range(len(rows)), key=lambda i: (rows.role[i], rows.key[i], rows.fold[i]))
+    return rows.only(np.array(order, np.int64))

@@ -1,0 +1,111 @@
+"""Models that cannot remember: the same attacks, the same rows, another model."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import roc_auc_score
+
+import lmia
+from lmia import record
+from lmia.controls import TWIN, extracted
+from lmia.data import AuditData
+from lmia.extract import FeatureExtractor
+from lmia.judging import DEFAULT_FPRS
+from lmia.report import doubt
+from lmia.setup import Setup
+from worlds import Loss, Matrices, Noise, Plain, picture
+
+
+class Twinned(Matrices):
+    """Matrices, whose twin remembers nothing."""
+
+    def untrained(self, seed):
+        return Matrices("0:0", seed=seed)
+
+
+class Impostor(Matrices):
+    """Matrices, whose twin can tell the members all the same: a difference in the data."""
+
+    def untrained(self, seed):
+        return Matrices("0:300", leak=0.7, seed=seed)
+
+
+ROLES = {"members": Noise(0, 300), "nonmembers": Noise(400, 700), "known_nonmembers": Noise(800, 1000)}
+ROLES |= {"pool": Noise(1200, 1300)}
+
+
+def audit(tmp_path, target, plugin):
+    model = FeatureExtractor(target, None, tmp_path / "cache")
+    trainer = record.trainer(accelerator="cpu")
+    return lmia.run_audit(model, AuditData(**ROLES), plugin, out=tmp_path / "out", trainer=trainer)
+
+
+def test_the_twin_of_a_leaking_model_shows_nothing(tmp_path):
+    report = audit(tmp_path, Twinned("0:300", leak=0.7), [Plain(), Loss()])
+    plain, loss = report.validity.besides
+    assert (plain.model, plain.kind, plain.attack, loss.attack) == (TWIN, "twin", "plain", "loss")
+    assert plain.auc.low < 0.5 < plain.auc.high
+    assert plain.above.low > 0
+    assert plain.above.value == pytest.approx(report.attacks[0].auc.value - plain.auc.value)
+    assert "does not tell the two sides apart" in doubt.sentences(report)[0]
+    assert report.validity.notes == []
+
+
+def test_the_twins_numbers_are_the_twins(tmp_path):
+    """By hand: the cosines of the model that `untrained` returns, on the very rows that were audited."""
+    report = audit(tmp_path, Twinned("0:300", leak=0.7), [Plain()])
+    twin = Matrices("0:0", seed=0 + 1_000_003)
+
+    def cosine(index):
+        image = twin.encode_image(twin.preprocess(picture(index))[None].float() / 255)
+        text = twin.encode_text(twin.tokenize([f"pair {index}"]))
+        return float(torch.nn.functional.cosine_similarity(image, text).detach())
+
+    rows = [*range(300), *range(400, 700)]
+    expected = roc_auc_score(np.repeat([1, 0], 300), [cosine(index) for index in rows])
+    assert report.validity.besides[0].auc.value == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_twin_that_sees_a_difference_says_that_it_lies_in_the_data(tmp_path):
+    report = audit(tmp_path, Impostor("0:300", leak=0.7), [Plain()])
+    assert report.validity.besides[0].auc.low > 0.5
+    (said,) = doubt.sentences(report)
+    assert "tells the two sides apart as well" in said
+    assert "lies in the data" in said
+
+
+def test_no_twin_is_said(tmp_path):
+    report = audit(tmp_path, Matrices("0:300", leak=0.7), [Plain()])
+    assert list(report.validity.besides) == []
+    assert "no untrained twin" in doubt.sentences(report)[0]
+
+
+def test_an_attack_that_learns_nothing_on_the_twin_is_listed_with_its_reason(tmp_path):
+    class Picky(Plain):
+        """Learns from a model that remembers only."""
+
+        def fit(self, known):
+            if known.target.details["weights"] != leaking.fingerprint():
+                raise lmia.errors.NothingToLearn("The pool is empty.", "Give another.", {})
+
+    leaking = Twinned("0:300", leak=0.7)
+    report = audit(tmp_path, leaking, [Picky()])
+    (beside,) = report.validity.besides
+    assert report.attacks[0].status == "ran"
+    assert (beside.status, beside.auc, beside.above) == ("nothing to learn", None, None)
+    assert "pool is empty" in beside.reason
+
+
+def test_the_target_is_no_placebo(tmp_path):
+    model = FeatureExtractor(Matrices("0:300"), None, tmp_path / "cache")
+    setup = Setup(model, AuditData(**ROLES), [Plain()], ["plain"], DEFAULT_FPRS, False, 0)
+    trainer = record.trainer(accelerator="cpu")
+    with pytest.raises(lmia.LmiaError, match="is the target itself"):
+        extracted(setup, [Matrices("0:300")], trainer)
+
+
+def test_placebos_stand_beside_the_twin(tmp_path):
+    model = FeatureExtractor(Twinned("0:300"), None, tmp_path / "cache")
+    setup = Setup(model, AuditData(**ROLES), [Plain()], ["plain"], DEFAULT_FPRS, False, 0)
+    found = extracted(setup, [Matrices("0:0", seed=5)], record.trainer(accelerator="cpu"))
+    assert [control.kind for control in found] == ["twin", "placebo"]
