@@ -29,6 +29,7 @@ from lmia.report.scores import score_table, write_scores
 from lmia.report.sentences import standard_limits
 from lmia.setup import Setup
 from lmia.showing import shown_pairs
+from lmia.target import Target
 
 
 def run_audit(
@@ -36,6 +37,7 @@ def run_audit(
     data: AuditData,
     plugin: Sequence[Attack | str],
     *,
+    placebo: Sequence[Target] = (),
     out: Path | str = "lmia-audit",
     fpr: Sequence[float] | None = None,
     seed: int = 0,
@@ -51,6 +53,8 @@ def run_audit(
         model: the target, its views, and where features are kept.
         data: the roles.
         plugin: attacks, made or by name as in `--plugin`.
+        placebo: real models that cannot have seen the data, such as those released before it: what an attack finds on
+            them is no memory. Its untrained twin stands beside the target always.
         out: folder of the report; made if missing, files in it are replaced.
         fpr: false positive rates to report; by default 0.01 and 0.001, as far as the data carries them. Rates that are
             asked for and cannot be carried are an error.
@@ -78,11 +82,11 @@ def run_audit(
         model, data, made, specs.attack_names(made), tuple(fpr or judging.DEFAULT_FPRS), fpr is not None, seed
     )
     setup.check()
-    config = record.config(model, data, made, out, fpr, seed, confidence, show_pairs, demo, trainer_config)
+    config = record.config(model, data, made, placebo, out, fpr, seed, confidence, show_pairs, demo, trainer_config)
     folder = record.prepare(Path(out), config)
     trainer = trainer or record.trainer()
     plan, extraction, measurements = setup.extract(trainer)
-    controls = extracted(setup, (), trainer)
+    controls = extracted(setup, placebo, trainer)
     leave_the_others(trainer)
     part = roles.assign(data, plan, model.store, seed)
     blind = Blind.make(setup, part, measurements)

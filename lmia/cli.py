@@ -28,6 +28,7 @@ from lmia.registry import registry
 from lmia.report import AuditReport
 from lmia.report.terminal import print_summary
 from lmia.request import request
+from lmia.target import Target
 
 
 class Auditor(Trainer):
@@ -40,6 +41,7 @@ class Auditor(Trainer):
         model: FeatureExtractor,
         datamodule: AuditData,
         plugin: list[Attack],
+        placebo: list[Target] | None = None,
         out: Path = Path("lmia-audit"),
         fpr: list[float] | None = None,
         seed: int = 0,
@@ -53,6 +55,7 @@ class Auditor(Trainer):
             model: the target, its views, and where features are kept.
             datamodule: the roles of the data.
             plugin: the attacks.
+            placebo: real models that cannot have seen the data, to run the attacks on as well.
             out: folder of the report; files in it are replaced.
             fpr: false positive rates to report; 0.01 and 0.001 where the data carries them, unless told.
             seed: of every cut, fit, shuffle and bootstrap.
@@ -64,6 +67,7 @@ class Auditor(Trainer):
             model,
             datamodule,
             plugin,
+            placebo=placebo or (),
             out=out,
             fpr=fpr,
             seed=seed,

@@ -14,7 +14,7 @@ from lightning.pytorch import Trainer
 from lmia.blind import Blind, Ran
 from lmia.errors import LmiaError
 from lmia.extract import FeatureExtractor, Measurement
-from lmia.judging import Judge
+from lmia.judging import Judge, unique_keys
 from lmia.report.model import Beside
 from lmia.roles import Roles
 from lmia.setup import Setup
@@ -62,7 +62,8 @@ def extracted(setup: Setup, placebos: Sequence[Target], trainer: Trainer) -> lis
             )
     twin = target.untrained(setup.seed + _APART)
     wanted: list[tuple[str, Literal["twin", "placebo"], Target]] = [(TWIN, "twin", twin)] if twin else []
-    wanted += [(placebo.facts().name, "placebo", placebo) for placebo in placebos]
+    names = unique_keys([placebo.facts().name for placebo in placebos])
+    wanted += [(name, "placebo", placebo) for name, placebo in zip(names, placebos, strict=True)]
     return [_control(setup, name, kind, model, trainer) for name, kind, model in wanted]
 
 

@@ -26,6 +26,8 @@ What you need most
   --members SPEC --nonmembers SPEC           truth known: what does the model leak?
   --suspects SPEC --known-nonmembers SPEC    truth unknown: were these used?
   --pool SPEC              unlabelled pairs that an attack may learn from; cut from the above where it is not given
+  --placebo SPEC           a model that cannot have seen the data, to run the attacks on as well; repeat it for several.
+                           The target's own architecture with random weights is always run
   --views NAME             the augmentation set, for attacks that compare views; `--views.k 8` is an option of it
   --out DIR                where the report goes (./lmia-audit)
   --fpr 0.01 0.001         false positive rates to report
@@ -49,7 +51,9 @@ def guide() -> str:
     """
     parts = [
         START,
-        section("The audit", run_audit, None, {"model", "data", "plugin", "trainer", "trainer_config", "demo"}),
+        section(
+            "The audit", run_audit, None, {"model", "data", "plugin", "placebo", "trainer", "trainer_config", "demo"}
+        ),
         section("The model", FeatureExtractor, "model", {"target", "views"}),
         section("The data", AuditData, "data", set(ROLES)),
     ]

@@ -24,6 +24,7 @@ from lmia.progress import PairProgress
 from lmia.quiet import quiet
 from lmia.report import AttackResult
 from lmia.settings import plain
+from lmia.target import Target
 
 _PACKAGES = (
     "lmia",
@@ -62,6 +63,7 @@ def config(
     model: FeatureExtractor,
     data: AuditData,
     attacks: Sequence[Attack],
+    placebo: Sequence[Target],
     out: Path | str,
     fpr: Sequence[float] | None,
     seed: int,
@@ -80,6 +82,7 @@ def config(
         },
         "data": {**{role: plain(source) for role, source in data.given().items()}, **data.options()},
         "plugin": [plain(attack) for attack in attacks],
+        "placebo": [plain(one) for one in placebo],
         "out": str(out),
         "fpr": list(fpr) if fpr is not None else None,
         "seed": seed,

@@ -48,6 +48,7 @@ def request(argv: Sequence[str]) -> Tree:
     flags = split(argv)
     tree = configs(flags)
     tree["plugin"] = _attacks(tree.get("plugin"), flags)
+    tree["placebo"] = _placebos(tree.get("placebo"), flags)
     _name(tree, flags)
     _complete(tree)
     _set_options(tree, flags)
@@ -74,6 +75,17 @@ def _attacks(listed: object, flags: Sequence[Flag]) -> list[Tree]:
                 groups[-1] = [{"class_path": groups[-1][0]["class_path"], "init_args": {}}]
             put(groups[-1][0], flag.name.removeprefix("plugin."), flag.value)
     return [attack for group in groups for attack in group]
+
+
+def _placebos(listed: object, flags: Sequence[Flag]) -> list[Any]:
+    """List the placebos: those of the config, replaced by `--placebo SPEC`, which may come again and again."""
+    named = [flag.text for flag in flags if flag.name == "placebo"]
+    if odd := [flag for flag in flags if flag.name.startswith("placebo.")]:
+        raise LmiaError(
+            f"{odd[0].typed} sets nothing.", "Write the placebo as one word, such as ViT-B-32,openai, or in a --config."
+        )
+    items: list[Any] = named or (listed if isinstance(listed, list) else [listed] if listed else [])
+    return [target_config(item) if isinstance(item, str) else item for item in items]
 
 
 def _name(tree: Tree, flags: Sequence[Flag]) -> None:
@@ -133,7 +145,7 @@ def _set_options(tree: Tree, flags: Sequence[Flag]) -> None:
     own = options.names(_class("target", tree["model"]["target"]))
     for flag in flags:
         head = flag.path.partition(".")[0]
-        if head in ("plugin", "config", "print_config") or flag.path in named:
+        if head in ("plugin", "placebo", "config", "print_config") or flag.path in named:
             continue
         if head in TOP:
             put(tree, flag.path, flag.value)
@@ -149,6 +161,7 @@ def _checked(tree: Tree) -> Tree:
         if tree[section].get(key) is not None:
             tree[section][key] = _thing(kind, tree[section][key])
     tree["plugin"] = [_thing("attack", config) for config in tree["plugin"]]
+    tree["placebo"] = [_thing("target", config) for config in tree["placebo"]]
     for i, config in enumerate(tree["plugin"]):
         if _whole(config) in map(_whole, tree["plugin"][:i]):
             name = _class("attack", config).__name__.lower()
@@ -156,7 +169,9 @@ def _checked(tree: Tree) -> Tree:
     tree["trainer"] = options.checked("trainer", Trainer, tree["trainer"])
     tree["model"] = options.checked("model", FeatureExtractor, tree["model"])
     tree["data"] = options.checked("data", AuditData, tree["data"])
-    rest = {name: value for name, value in tree.items() if name not in ("trainer", "model", "data", "plugin")}
+    rest = {
+        name: value for name, value in tree.items() if name not in ("trainer", "model", "data", "plugin", "placebo")
+    }
     return tree | options.checked("audit", run_audit, rest)
 
 

@@ -11,6 +11,7 @@ from console import files, ran
 from lmia import shell
 from lmia.data import AuditData
 from lmia.extract import FeatureExtractor
+from lmia.report.archive import read_report
 
 ROLES = {"members": "noise:0:150", "nonmembers": "noise:200:350", "known_nonmembers": "noise:400:500"}
 WORDS = ["--model", "toy:0:150", "--pool", "noise:600:650"]
@@ -58,6 +59,34 @@ def test_flags_config_replay_and_python_give_one_digest(tmp_path, capsys):
         one.pop("out")
     assert replay["flags"] == replay["config"] == replay["replayed"]
     assert capsys.readouterr().err == ""
+
+
+def test_placebos_by_flag_by_config_and_by_replay(capsys):
+    """A model that remembers other pairs: it tells these apart no better than chance."""
+    assert audit(*WORDS, "--plugin", "plain", "--placebo", "toy:900:950", "--placebo", "toy:0:0", "--out", "flags") == 0
+    out = capsys.readouterr().out
+    assert "The placebo matrices does not tell the two sides apart" in " ".join(out.split())
+    assert audit("--config", "flags/config.yaml", "--out", "replayed") == 0
+    found = [read_report(Path(name, "report.json")) for name in ("flags", "replayed")]
+    assert found[0].validity.besides == found[1].validity.besides
+    assert [(beside.model, beside.kind) for beside in found[0].validity.besides] == [
+        ("matrices", "placebo"), ("matrices#2", "placebo")]  # fmt: skip
+    assert all(beside.above.low > 0 for beside in found[0].validity.besides)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--placebo", "toy:0:150"], "is the target itself"),
+        (["--placebo", "toyy"], "toyy"),
+        (["--placebo.leak", "3"], "--placebo.leak sets nothing"),
+    ],
+)
+def test_a_placebo_that_cannot_be(capsys, words, said):
+    assert audit(*WORDS, "--plugin", "plain", *words) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert len(err.splitlines()) == 2
 
 
 def test_the_summary_is_printed_and_ends_with_the_report(capsys):
