@@ -65,7 +65,7 @@ def test_placebos_by_flag_by_config_and_by_replay(capsys):
     """A model that remembers other pairs: it tells these apart no better than chance."""
     assert audit(*WORDS, "--plugin", "plain", "--placebo", "toy:900:950", "--placebo", "toy:0:0", "--out", "flags") == 0
     out = capsys.readouterr().out
-    assert "The placebo matrices does not tell the two sides apart" in " ".join(out.split())
+    assert "On the placebo matrices, which cannot remember these pairs, no attack tells" in " ".join(out.split())
     assert audit("--config", "flags/config.yaml", "--out", "replayed") == 0
     found = [read_report(Path(name, "report.json")) for name in ("flags", "replayed")]
     assert found[0].validity.besides == found[1].validity.besides

@@ -1013,6 +1013,48 @@ def test_an_unlawful_target_is_refused(law, way):
     refused(law, lambda: check_target(Spoilt(way)))
 
 
+class Twin(Eval):
+    """A target whose untrained twin is odd in some way.
+
+    Args:
+        way: which.
+    """
+
+    def __init__(self, way: str = "") -> None:
+        super().__init__("0:3")
+        self.way = way
+
+    def untrained(self, seed):
+        if self.way == "moves":
+            self.image.weight.data += 1
+        moody = torch.seed() % 1000 if self.way == "moody" else 0
+        return self if self.way == "self" else (Tall if self.way == "tall" else Eval)("0:0", seed=seed + moody)
+
+
+class Tall(Eval):
+    """Crops pictures otherwise."""
+
+    def preprocess(self, image):
+        return super().preprocess(image).flip(-1)
+
+
+def test_a_lawful_twin_passes():
+    check_target(Twin())
+
+
+@pytest.mark.parametrize(
+    ("law", "way"),
+    [
+        ("an untrained twin is drawn by its seed", "self"),
+        ("an untrained twin is drawn by its seed", "moody"),
+        ("an untrained twin is drawn by its seed", "moves"),
+        ("a twin prepares pairs as its target does", "tall"),
+    ],
+)
+def test_an_unlawful_twin_is_refused(law, way):
+    refused(law, lambda: check_target(Twin(way)))
+
+
 class Padded(Eval):
     """A target whose captions are seen with their padding.
 

@@ -31,15 +31,15 @@ def fires(beside: Beside, among: int) -> bool:
 def _said(report: AuditReport, model: str, kind: str) -> str:
     found = [beside for beside in report.validity.besides if beside.model == model and beside.auc]
     best = max(found, key=lambda beside: beside.auc.value if beside.auc else 0.0)
-    who = "The target's architecture with random weights" if kind == "twin" else f"The placebo {model}"
+    where = "the target's architecture with random weights" if kind == "twin" else f"the placebo {model}"
     if fires(best, len(found)):
         return (
-            f"{who} tells the two sides apart as well: {best.attack} has AUC {interval(best.auc)} there. It cannot remember "
-            f"them, so at least that much lies in the data. The target is above it by {signed(best.above)}."
+            f"On {where}, which cannot remember these pairs, {best.attack} tells the two sides apart as well: AUC "
+            f"{interval(best.auc)}. At least that much lies in the data; the target lies {signed(best.above)} above it."
         )
     return (
-        f"{who} does not tell the two sides apart: its highest AUC is {interval(best.auc)} ({best.attack}), and it cannot "
-        f"remember them. The target is above it by {signed(best.above)}."
+        f"On {where}, which cannot remember these pairs, no attack tells the two sides apart: the highest AUC is "
+        f"{interval(best.auc)} ({best.attack}). The target lies {signed(best.above)} above it."
     )
 
 

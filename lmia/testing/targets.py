@@ -32,7 +32,8 @@ def check_target(
     Laws: made as `check_made` says; in eval mode; pictures of any size become `(3, h, w)` uint8 of one size, captions
     `(b, l)` int64; features are `(b, d)` float32, finite, not normalised, the same width for both towers; they depend
     neither on batch-mates (padding included), nor on chance; gradients flow where `answers` says so; a copy and one made
-    again from the settings answer alike; `fingerprint` stays, and changes with a weight; `facts` are JSON.
+    again from the settings answer alike; `fingerprint` stays, and changes with a weight; `facts` are JSON; an untrained twin, where there is one,
+    prepares pairs as the target does, has its weights by seed alone, and leaves the target as it was.
 
     Args:
         target: the target.
@@ -63,6 +64,7 @@ def check_target(
         _check_same(target, other, (pixels, image), (tokens, text))
     _check_gradients(target, pixels)
     _check_weights(target)
+    _check_twin(target, images or make_images(), captions)
 
 
 def make_images(seed: int = 0) -> list[Image.Image]:
@@ -210,3 +212,25 @@ def _check_weights(target: Target) -> None:
             f"that of {_name(target)} stays the same when '{name}' changes",
             "digest the weights themselves, anew at every call: features are kept by it",
         )
+
+
+def _check_twin(target: Target, images: Sequence[Image.Image], captions: Sequence[str]) -> None:
+    before, twin, again = target.fingerprint(), target.untrained(1), target.untrained(1)
+    if twin is None or again is None:
+        return
+    own, its = twin.fingerprint(), again.fingerprint()
+    require(
+        own == its and own != before and target.fingerprint() == before,
+        "an untrained twin is drawn by its seed",
+        f"{_name(target)}, of fingerprint {before!r}, has twins of seed 1 with {own!r} and {its!r}",
+        "draw every weight anew, from the seed alone, in a model of its own",
+    )
+    alike = torch.equal(twin.tokenize(captions), target.tokenize(captions)) and all(
+        torch.equal(twin.preprocess(image), target.preprocess(image)) for image in images
+    )
+    require(
+        alike,
+        "a twin prepares pairs as its target does",
+        f"that of {_name(target)} makes other pictures or tokens",
+        "leave preprocessing and tokenizer as they are",
+    )
