@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -23,6 +22,7 @@ from lmia.extract import FeatureExtractor
 from lmia.progress import PairProgress
 from lmia.quiet import quiet
 from lmia.report import AttackResult
+from lmia.report.aside import write_aside
 from lmia.settings import plain
 from lmia.target import Target
 
@@ -101,14 +101,11 @@ def prepare(out: Path, config: Mapping[str, object]) -> Path:
     text = "# Replay this audit: lmia audit --config config.yaml\n" + yaml.safe_dump(dict(config), sort_keys=False)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=out, prefix=".config", delete=False, encoding="utf-8") as file:
-            file.write(text)
-        Path(file.name).replace(out / CONFIG)
-        (out / CONFIG).chmod(0o644)
     except OSError as error:
         raise LmiaError(
             f"The folder {out} cannot be written: {error.strerror}.", "Choose another with --out DIR."
         ) from error
+    write_aside(out / CONFIG, text.encode())
     return out
 
 

@@ -2,8 +2,11 @@
 
 import csv
 import errno
+import hashlib
 import io
+import resource
 import tarfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -282,6 +285,39 @@ def test_a_folder_that_cannot_be_written(capsys):
         assert f"The folder {out} cannot be written" in one
         assert "--out DIR" in two
     assert Path("file").read_text() == "in the way"
+
+
+@contextmanager
+def room(bytes_a_file):
+    """Let no file grow beyond so many bytes, as a disk does that fills up while it is written."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_a_file, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("bytes_a_file", [0, 4_000, 25_000])
+def test_the_disk_fills_while_the_report_is_written_and_the_same_command_mends_it(capsys, tmp_path, bytes_a_file):
+    """What lies in the folder is whole, and afterwards it is what an audit with room enough writes."""
+    out, expected = tmp_path / "out", tmp_path / "expected"
+    assert shell.run(["audit", *GOOD, "--out", str(expected)]) == 0  # from here on the features are there
+    capsys.readouterr()
+    with room(bytes_a_file):
+        code = shell.run(["audit", *GOOD, "--out", str(out)])
+    one, two = capsys.readouterr().err.splitlines()
+    assert code == 2
+    assert "cannot be written: File too large" in one
+    assert "--out" in two
+    left = {path.name: path for path in out.glob("*")}
+    assert not [name for name in left if name.startswith(".")]
+    assert "report.html" not in left  # the largest
+    whole = {name: hashlib.sha256((expected / name).read_bytes()).digest() for name in ("scores.parquet",)}
+    assert all(hashlib.sha256(left[name].read_bytes()).digest() == whole[name] for name in left.keys() & whole.keys())
+    assert shell.run(["audit", *GOOD, "--out", str(out)]) == 0
+    assert hashlib.sha256((out / "scores.parquet").read_bytes()).digest() == whole["scores.parquet"]
+    assert {path.name for path in out.iterdir()} == {path.name for path in expected.iterdir()}
 
 
 def test_a_full_disk(capsys, tmp_path, monkeypatch):
