@@ -17,6 +17,7 @@ from lmia.roles import Roles
 
 DEFAULT_FPRS = (0.01, 0.001)
 _SIDES = ("members", "nonmembers")
+_USE = ("suspects", "calibration")
 _LEVELS = (0.01, 0.05, 0.1)
 
 
@@ -35,6 +36,20 @@ class Scored:
     p: Mapping[str, Tensor]
     folds: NDArray[np.int8] | None
     calibration: Sequence[Tensor]
+
+    def sides(self, names: tuple[str, str]) -> tuple[Tensor, Tensor]:
+        """Join the scores of two parts, and say which are the first's.
+
+        Where an attack was cross-fitted, every other calibration row takes its score of the second fold's fit: each pair
+        counts once, and comes from the fits as evenly as the suspects do.
+        """
+        first, second = (self.parts[name] if name != "calibration" else self._once() for name in names)
+        return torch.cat([first, second]), torch.cat([torch.ones(len(first)), torch.zeros(len(second))]).bool()
+
+    def _once(self) -> Tensor:
+        folds = torch.stack(list(self.calibration))
+        rows = torch.arange(folds.shape[1])
+        return folds[rows % len(folds), rows]
 
 
 @dataclass(frozen=True)
@@ -67,7 +82,8 @@ class Judge:
         return self._leakage(result, scored) if with_truth else self._use(result, scored)
 
     def _leakage(self, result: AttackResult, scored: Scored) -> AttackResult:
-        (scores, labels), (plain, _) = _joined(scored.parts), _joined(self.plain)
+        scores, labels = scored.sides(_SIDES)
+        plain = torch.cat([self.plain[side] for side in _SIDES])
         groups, at = self._groups(_SIDES), self.confidence
         return replace(
             result,
@@ -97,13 +113,14 @@ class Judge:
 
     def beside(self, found: Beside, scored: Scored | None, on_target: Scored | None) -> Beside:
         """Complete what an attack shows on a model that cannot remember, and by how much the target lies above it."""
-        if scored is None or "members" not in scored.parts:
+        if scored is None:
             return found
-        (scores, labels), groups, at = _joined(scored.parts), self._groups(_SIDES), self.confidence
+        sides = _SIDES if "members" in scored.parts else _USE
+        (scores, labels), groups, at = scored.sides(sides), self._groups(sides), self.confidence
         found = replace(found, auc=evidence.auroc(scores, labels, groups, confidence=at))
         if on_target is None:
             return found
-        target, _ = _joined(on_target.parts)
+        target, _ = on_target.sides(sides)
         return replace(found, above=evidence.auroc_difference(target, scores, labels, groups, confidence=at))
 
     def _groups(self, sides: Sequence[str]) -> Tensor | None:
@@ -126,12 +143,6 @@ class Judge:
             which = np.full(len(keys), fold, np.int8) if scored.folds is not None else None
             found.append(RoleScores(name, "calibration", keys, _numpy(calibration), None, None, which))
         return found
-
-
-def _joined(parts: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """Join both sides' scores, and say which are the members'."""
-    labels = [torch.full((len(parts[side]),), side == "members") for side in _SIDES]
-    return torch.cat([parts[side] for side in _SIDES]), torch.cat(labels)
 
 
 def unique_keys(keys: Sequence[str]) -> list[str]:

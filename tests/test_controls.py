@@ -109,3 +109,28 @@ def test_placebos_stand_beside_the_twin(tmp_path):
     setup = Setup(model, AuditData(**ROLES), [Plain()], ["plain"], DEFAULT_FPRS, False, 0)
     found = extracted(setup, [Matrices("0:0", seed=5)], record.trainer(accelerator="cpu"))
     assert [control.kind for control in found] == ["twin", "placebo"]
+
+
+class Halves(Plain):
+    """Learns from a pool: the mean cosine."""
+
+    requires = frozenset({"pool"})
+    transductive = True
+
+    def fit(self, known):
+        self.mean = known.pool.cosine[:, 0].mean()
+
+    def score(self, samples):
+        return samples.cosine[:, 0] - self.mean
+
+
+@pytest.mark.parametrize("attack", [Plain, Halves])
+def test_suspects_are_compared_with_calibration_pairs(tmp_path, attack):
+    roles = {"suspects": Noise(0, 300), "known_nonmembers": Noise(400, 1000)}
+    model = FeatureExtractor(Twinned("0:300", leak=0.7), None, tmp_path / "cache")
+    report = lmia.run_audit(model, AuditData(**roles), [attack()], out=tmp_path / "out",
+                            trainer=record.trainer(accelerator="cpu"))  # fmt: skip
+    (beside,) = report.validity.besides
+    assert beside.auc.n == 300 + 200
+    assert beside.auc.low < 0.5 < beside.auc.high
+    assert beside.above.low > 0

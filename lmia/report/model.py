@@ -121,7 +121,7 @@ class Beside:
         attack: its name in the report.
         status: whether it ran there.
         reason: why not, or empty.
-        auc: AUROC on that model; None without truth.
+        auc: AUROC on that model: of members against non-members, or of suspects against calibration pairs.
         above: AUROC on the target minus AUROC there, paired by row; None where either is missing.
     """
 
