@@ -26,6 +26,9 @@ lmia: was this in the training data? Audit CLIP-like models by membership infere
 Commands
   audit      audit a model; `lmia audit --help` explains every option
   plugins    list the attacks, targets, views and sources that are installed
+  verify     recompute a report's numbers from its scores, and name what is not as written
+  compare    set two audits of the same pairs side by side, pair by pair
+  unlearned  did a model forget? audits before and after, within a margin
 
 Options
   --version  print the version
@@ -35,7 +38,9 @@ Results go to ./lmia-audit (or --out DIR): report.html to read, report.json and 
 Exit codes: 0 done, 1 a fault of lmia or of a plugin (with traceback), 2 something you can mend (said in two lines).
 """
 
-COMMANDS = {"audit": "lmia.cli:audit", "plugins": "lmia.cli:plugins"}
+COMMANDS = {"audit": "lmia.cli:audit", "plugins": "lmia.cli:plugins"} | {
+    word: f"lmia.commands.{word}:main" for word in ("verify", "compare", "unlearned")
+}
 """Where each command lives; only the one that was asked for is imported."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

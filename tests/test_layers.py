@@ -25,7 +25,7 @@ LAYERS = {
     "for people": ["report"],
     "policy": [
         *("roles", "scoring", "judging", "specs", "record", "showing", "setup", "blind", "controls", "audit"),
-        *("request", "testing", "flags", "options"),
+        *("request", "testing", "flags", "options", "recompute"),
     ],
     "shell": ["shell", "cli", "commands", "guide", "__main__"],
 }

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from lmia.evidence.bins import histogram
     from lmia.evidence.conformal import benjamini_hochberg, conformal_p, conformal_threshold, deploy
     from lmia.evidence.curve import roc, thin_curve
+    from lmia.evidence.equivalence import Forgetting, excess, forgetting
     from lmia.evidence.estimate import Estimate
+    from lmia.evidence.order import out_of_order, surplus
     from lmia.evidence.ranks import as_ranks
     from lmia.evidence.results import TPR, Curve, Histogram, Threshold
     from lmia.evidence.tpr import TPRAtFPR, check_fprs, tpr_at_fpr
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Curve": "results",
     "Estimate": "estimate",
+    "Forgetting": "equivalence",
     "Histogram": "results",
     "TPR": "results",
     "TPRAtFPR": "tpr",
@@ -36,9 +39,13 @@ _HOMES = {
     "conformal_p": "conformal",
     "conformal_threshold": "conformal",
     "deploy": "conformal",
+    "excess": "equivalence",
+    "forgetting": "equivalence",
     "histogram": "bins",
+    "out_of_order": "order",
     "rate": "accuracy",
     "roc": "curve",
+    "surplus": "order",
     "thin_curve": "curve",
     "tpr_at_fpr": "tpr",
 }
@@ -47,6 +54,7 @@ __all__ = [
     "TPR",
     "Curve",
     "Estimate",
+    "Forgetting",
     "Histogram",
     "TPRAtFPR",
     "Threshold",
@@ -60,9 +68,13 @@ __all__ = [
     "conformal_p",
     "conformal_threshold",
     "deploy",
+    "excess",
+    "forgetting",
     "histogram",
+    "out_of_order",
     "rate",
     "roc",
+    "surplus",
     "thin_curve",
     "tpr_at_fpr",
 ]

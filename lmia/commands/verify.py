@@ -1,0 +1,179 @@
+"""`lmia verify RUN`: does a finished audit's report follow from its scores, and these from the model?"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from torch.nn.functional import cosine_similarity
+
+from lmia import specs
+from lmia.commands import Parser
+from lmia.errors import LmiaError
+from lmia.picture import MAX_PIXELS, open_pair
+from lmia.recompute import YARDSTICK, Difference, Verification, verify
+from lmia.report.run import Floats, Rows, Run, read_run
+from lmia.report.visible import visible
+from lmia.source import Pair, Rejected, Source
+from lmia.target import Target
+
+ABOUT = """\
+Recompute every number of a report from its scores.parquet, and name what differs.
+
+  lmia verify lmia-audit
+  lmia verify lmia-audit --rescore 100      also run 100 of its pairs through the model again
+
+Exit code 0: the report follows from its scores. 2: it does not; what differs is printed."""
+
+SHOWN = 10
+"""So many rows are named a difference."""
+
+_NEAR = {"fp32": 2e-3, "bf16": 3e-2, "fp16": 5e-3}
+"""How far apart two cosines of one pair may lie, by precision: machines differ, as one that convolves in TF32."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run `lmia verify` with the words behind it.
+
+    Raises:
+        LmiaError: the run does not hold, or cannot be read.
+    """
+    parser = Parser("verify", ABOUT)
+    parser.add_argument("run", type=Path, help="folder of a finished audit")
+    parser.add_argument("--rescore", type=int, default=0, metavar="N", help="pairs to run through the model again")
+    parser.add_argument("--seed", type=int, default=0, help="of the draw of these pairs (default 0)")
+    args = parser.parse_args(argv)
+    if min(args.rescore, args.seed) < 0:
+        raise LmiaError("--rescore and --seed take no negative number.", "Give 0 or more.")
+    run = read_run(args.run)
+    found = verify(run)
+    differences = list(found.differences)
+    _print(run, found)
+    if args.rescore:
+        drawn = draw(run, args.rescore, args.seed)
+        differences += rescored(run, drawn)
+        print(f"{len(drawn):,} pairs were run through the model again.")
+    for line in _lines(differences):
+        print(visible(line))
+    if differences:
+        raise LmiaError(
+            f"'{args.run}' does not hold: {len(differences)} differences, the first in {visible(differences[0].where)}.",
+            "Take the folder as the audit wrote it, or audit again: `lmia audit --config config.yaml`.",
+        )
+    print("Verified: the report follows from its scores.")
+    return 0
+
+
+def _print(run: Run, found: Verification) -> None:
+    rows = sum(map(len, run.attacks.values()))
+    print(f"{visible(str(run.folder))}: {rows:,} rows, {len(run.attacks)} attacks, sha256 {run.sha256}")
+    print(f"{found.recomputed:,} numbers of report.json computed again.")
+    for line in found.left_out:
+        print(visible(f"Not recomputed: {line}."))
+
+
+def _lines(differences: Sequence[Difference]) -> Iterator[str]:
+    for one in differences:
+        yield f"DIFFERS {one.where}: {one.problem}"
+        more = len(one.rows) - SHOWN
+        yield from (f"    {row}" for row in one.rows[:SHOWN])
+        if more > 0:
+            yield f"    and {more:,} more"
+
+
+def draw(run: Run, n: int, seed: int = 0) -> Rows:
+    """Draw n of the pairs whose cosines a run holds; all of them if there are no more.
+
+    Raises:
+        LmiaError: the run holds no plain cosines.
+    """
+    if YARDSTICK not in run.attacks:
+        raise LmiaError(
+            f"'{run.folder}' holds no cosines: '{YARDSTICK}' is not among its attacks.",
+            f"Leave --rescore out, or audit with --plugin {YARDSTICK} too.",
+        )
+    rows = run.attacks[YARDSTICK]
+    return rows.only(np.sort(np.random.default_rng(seed).permutation(len(rows))[:n]))
+
+
+def rescored(run: Run, drawn: Rows) -> list[Difference]:
+    """Run pairs through a run's model again, and compare their cosines with their scores.
+
+    Args:
+        run: whose config names the model and the data.
+        drawn: m rows of its plain cosines.
+
+    Returns:
+        the pairs that are gone or have another cosine, and whether the model is another.
+
+    Raises:
+        LmiaError: the config names a model or data that cannot be made.
+    """
+    target = cast("Target", specs.build("target", _named(run, "model", "target"))).eval()
+    found = []
+    if target.fingerprint() != run.report.target.get("fingerprint"):
+        found.append(Difference("target", "the model that the config names is not the one that was audited"))
+    distance = _distances(run, drawn, target)
+    near = _NEAR[target.precision]
+    if (gone := np.isinf(distance)).any():
+        found.append(Difference("data", "no longer holds these pairs, or they no longer open", drawn.names(gone)))
+    if (other := ~gone & (distance > near)).any():
+        problem = f"the model gives these pairs cosines that differ from the scores by more than {near:g}"
+        found.append(Difference(f"{YARDSTICK}: score", problem, drawn.names(other)))
+    return found
+
+
+def _distances(run: Run, drawn: Rows, target: Target) -> Floats:
+    """Measure how far each drawn pair's score lies from its cosine, `(m,)`; infinite where no such pair is found.
+
+    Keys may be used twice in the data; the audit numbered the later ones (`a#2`), and the nearest of them counts.
+    """
+    data = run.report.config.get("data")
+    given = data.get("max_pixels") if isinstance(data, Mapping) else None
+    most = given if isinstance(given, int) else MAX_PIXELS
+    distance = np.full(len(drawn), np.inf)
+    wanted: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for i, (role, key) in enumerate(zip(drawn.role, drawn.key, strict=True)):
+        for name in {key, key.rpartition("#")[0] or key}:
+            wanted[_source(run, role)][name].append(i)
+    for role, rows in wanted.items():
+        source = cast("Source", specs.build("source", _named(run, "data", role)))
+        for record in (record for shard in source.shards() for record in source.read(shard)):
+            name = record.key.encode("utf-8", "backslashreplace").decode("utf-8")
+            cosine = _cosine(target, record, most) if isinstance(record, Pair) and name in rows else None
+            for i in rows[name] if cosine is not None else []:
+                distance[i] = min(distance[i], abs(cosine - drawn.score[i]))
+    return distance
+
+
+def _cosine(target: Target, pair: Pair, max_pixels: int) -> float | None:
+    opened = open_pair(pair, max_pixels)
+    if isinstance(opened, Rejected):
+        return None
+    with torch.no_grad():
+        image = target.encode_image(target.preprocess(opened[0])[None].float() / 255)
+        text = target.encode_text(target.tokenize([pair.caption]))
+    return float(cosine_similarity(image.double(), text.double()))
+
+
+def _source(run: Run, role: str) -> str:
+    """Name the role of the data that a row was read from: calibration is cut from known non-members, or from others."""
+    if role != "calibration":
+        return role
+    data = run.report.config.get("data")
+    return "known_nonmembers" if isinstance(data, Mapping) and data.get("known_nonmembers") else "nonmembers"
+
+
+def _named(run: Run, section: str, key: str) -> Mapping[str, object]:
+    part = run.report.config.get(section)
+    config = part.get(key) if isinstance(part, Mapping) else None
+    if not isinstance(config, Mapping) or "class_path" not in config:
+        raise LmiaError(
+            f"The report's config names no {section}.{key} that can be made again: {config!r:.60}.",
+            "Leave --rescore out; the numbers are verified without it.",
+        )
+    return config

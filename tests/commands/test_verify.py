@@ -1,0 +1,166 @@
+"""`lmia verify`, as typed: what it prints, and how it ends."""
+
+import json
+import shutil
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from lmia import shell
+from lmia.commands.verify import main
+from lmia.errors import LmiaError
+from lmia.report.scores import write_scores
+from lmia_csa import CSA
+from test_audit import audit
+from worlds import Matrices, Noise, Plain
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("made")
+    roles = {"members": Noise(0, 120), "nonmembers": Noise(400, 520), "known_nonmembers": Noise(800, 900),
+             "pool": Noise(1200, 1230)}  # fmt: skip
+    audit(folder, [CSA()], roles=roles, target=Matrices("0:120", leak=0.7), fpr=[0.1])
+    return folder / "out"
+
+
+@pytest.fixture
+def run(made, tmp_path):
+    return shutil.copytree(made, tmp_path / "run")
+
+
+def change_score(run, value):
+    """Change the score of the last member; return its key."""
+    path = run / "scores.parquet"
+    table = pq.read_table(path)
+    rows = table.to_pylist()
+    row = [row for row in rows if row["role"] == "members"][-1]
+    row["score"] = value
+    write_scores(pa.Table.from_pylist(rows, schema=table.schema), path)
+    return row["key"]
+
+
+def change_report(run, **changes):
+    path = run / "report.json"
+    report = json.loads(path.read_text())
+    report.update(changes)
+    path.write_text(json.dumps(report))
+
+
+def test_an_untouched_run_is_verified(run, capsys):
+    assert main([str(run)]) == 0
+    out = capsys.readouterr().out
+    assert out.endswith("Verified: the report follows from its scores.\n")
+    assert "273 rows, 1 attacks" in out
+    assert "Not recomputed: " in out
+    assert "DIFFERS" not in out
+
+
+def test_a_changed_score_fails_and_is_named(run, capsys):
+    key = change_score(run, 0.987)
+    with pytest.raises(LmiaError, match="does not hold") as told:
+        main([str(run)])
+    out = capsys.readouterr().out
+    assert f"    members {key}\n" in out
+    assert "DIFFERS scores.parquet: has sha256" in out
+    assert "DIFFERS csa: rank" in out
+    assert "Verified" not in out
+    assert str(told.value).count("\n") == 1
+
+
+def test_it_ends_with_exit_code_2_and_two_lines(run, capsys, monkeypatch):
+    monkeypatch.setitem(shell.COMMANDS, "verify", "lmia.commands.verify:main")
+    change_score(run, 0.987)
+    assert shell.run(["verify", str(run)]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 2
+
+
+def test_many_rows_are_counted_not_all_printed(run, capsys):
+    path = run / "scores.parquet"
+    table = pq.read_table(path)
+    rows = [{**row, "p": None} for row in table.to_pylist()]
+    write_scores(pa.Table.from_pylist(rows, schema=table.schema), path)
+    with pytest.raises(LmiaError):
+        main([str(run)])
+    out = capsys.readouterr().out
+    assert "    and 230 more" in out
+    assert out.count("\n    members ") + out.count("\n    nonmembers ") < 30
+
+
+def test_hostile_names_are_printed_harmlessly(run, capsys):
+    path = run / "scores.parquet"
+    table = pq.read_table(path)
+    rows = [{**row, "key": row["key"] + "\x1b[31m"} for row in table.to_pylist()]
+    rows[0]["p"] = 0.5
+    write_scores(pa.Table.from_pylist(rows, schema=table.schema), path)
+    with pytest.raises(LmiaError):
+        main([str(run)])
+    assert "\x1b" not in capsys.readouterr().out
+
+
+def test_rescore_agrees_on_an_untouched_run(run, capsys):
+    assert main([str(run), "--rescore", "40", "--seed", "1"]) == 0
+    assert "40 pairs were run through the model again." in capsys.readouterr().out
+
+
+def test_rescore_of_all_finds_a_score_that_the_model_does_not_give(run, capsys):
+    key = change_score(run, 0.987)
+    with pytest.raises(LmiaError):
+        main([str(run), "--rescore", "1000"])
+    out = capsys.readouterr().out
+    assert "273 pairs were run through the model again." in out
+    _, _, rest = out.partition("DIFFERS csa: score")
+    assert rest.splitlines()[1:] == [f"    members {key}"]
+
+
+def test_rescore_finds_another_model(run, capsys):
+    config = json.loads((run / "report.json").read_text())["config"]
+    config["model"]["target"]["init_args"]["seed"] = 5
+    change_report(run, config=config)
+    with pytest.raises(LmiaError, match="in target"):
+        main([str(run), "--rescore", "20"])
+    out = capsys.readouterr().out
+    assert "DIFFERS target" in out
+    assert "DIFFERS csa: score" in out
+
+
+def test_rescore_finds_pairs_that_are_gone(run, capsys):
+    config = json.loads((run / "report.json").read_text())["config"]
+    config["data"]["members"]["init_args"]["stop"] = 100
+    change_report(run, config=config)
+    with pytest.raises(LmiaError, match="in data"):
+        main([str(run), "--rescore", "1000"])
+    out = capsys.readouterr().out
+    assert "    members noise/100" in out
+    assert "    and 10 more" in out
+    assert "csa: score" not in out
+
+
+def test_rescore_needs_cosines(tmp_path):
+    roles = {"members": Noise(0, 40), "nonmembers": Noise(400, 440), "known_nonmembers": Noise(800, 840),
+             "pool": Noise(1200, 1230)}  # fmt: skip
+    audit(tmp_path, [Plain()], roles=roles)
+    with pytest.raises(LmiaError, match="holds no cosines"):
+        main([str(tmp_path / "out"), "--rescore", "3"])
+
+
+def test_a_config_without_a_model_cannot_be_rescored(run):
+    change_report(run, config={})
+    with pytest.raises(LmiaError, match=r"no model\.target"):
+        main([str(run), "--rescore", "3"])
+
+
+@pytest.mark.parametrize(
+    ("words", "match"),
+    [
+        ([], "required"),
+        (["nowhere"], r"nowhere/report\.json' cannot be read"),
+        (["x", "--rescore", "-1"], "no negative"),
+        (["x", "--rescore", "many"], "invalid int"),
+        (["x", "--resc", "1"], "unrecognized"),
+    ],
+)
+def test_wrong_words_are_told(words, match):
+    with pytest.raises(LmiaError, match=match):
+        main(words)
