@@ -16,7 +16,7 @@ import lmia
 from lmia import judging, record, roles, specs
 from lmia.attack import Attack
 from lmia.blind import Blind
-from lmia.controls import besides, extracted, notes
+from lmia.controls import besides, extracted, notes, power
 from lmia.data import AuditData
 from lmia.errors import LmiaError
 from lmia.extract import FeatureExtractor
@@ -40,6 +40,7 @@ def run_audit(
     placebo: Sequence[Target] = (),
     out: Path | str = "lmia-audit",
     fpr: Sequence[float] | None = None,
+    detect: float = 0.51,
     seed: int = 0,
     confidence: float = 0.95,
     show_pairs: bool = False,
@@ -58,6 +59,7 @@ def run_audit(
         out: folder of the report; made if missing, files in it are replaced.
         fpr: false positive rates to report; by default 0.01 and 0.001, as far as the data carries them. Rates that are
             asked for and cannot be carried are an error.
+        detect: the AUC that the audit is to be able to see; the report says how surely it would.
         seed: of every cut, fit, shuffle and bootstrap.
         confidence: of every interval.
         show_pairs: also write pairs.html, which holds pictures and captions of the audited data.
@@ -77,12 +79,16 @@ def run_audit(
     started = time.perf_counter()
     if not 0 < confidence < 1:
         raise LmiaError(f"The confidence {confidence} is no share.", "Give one between 0 and 1, such as 0.95.")
+    if not 0.5 < detect < 1:
+        raise LmiaError(f"The AUC to detect cannot be {detect}.", "Give one between 0.5 and 1, such as 0.51.")
     made = [one for item in plugin for one in (specs.attacks([item]) if isinstance(item, str) else [item])]
     setup = Setup(
         model, data, made, specs.attack_names(made), tuple(fpr or judging.DEFAULT_FPRS), fpr is not None, seed
     )
     setup.check()
-    config = record.config(model, data, made, placebo, out, fpr, seed, confidence, show_pairs, demo, trainer_config)
+    config = record.config(
+        model, data, made, placebo, out, fpr, detect, seed, confidence, show_pairs, demo, trainer_config
+    )
     folder = record.prepare(Path(out), config)
     trainer = trainer or record.trainer()
     plan, extraction, measurements = setup.extract(trainer)
@@ -104,7 +110,7 @@ def run_audit(
         views=record.views(model, setup.views),
         roles=part.counts,
         attacks=[judge.judge(one.result, one.scored) if one.scored else one.result for one in ran.values()],
-        validity=Validity(besides(controls, part, ran, judge), notes(controls)),
+        validity=Validity(power(part, detect), besides(controls, part, ran, judge), notes(controls)),
         warnings=part.warnings,
         limits=standard_limits(question),
         extraction=extraction,

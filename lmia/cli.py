@@ -44,6 +44,7 @@ class Auditor(Trainer):
         placebo: list[Target] | None = None,
         out: Path = Path("lmia-audit"),
         fpr: list[float] | None = None,
+        detect: float = 0.51,
         seed: int = 0,
         confidence: float = 0.95,
         show_pairs: bool = False,
@@ -58,6 +59,7 @@ class Auditor(Trainer):
             placebo: real models that cannot have seen the data, to run the attacks on as well.
             out: folder of the report; files in it are replaced.
             fpr: false positive rates to report; 0.01 and 0.001 where the data carries them, unless told.
+            detect: the AUC that the audit is to be able to see; the report says how surely it would.
             seed: of every cut, fit, shuffle and bootstrap.
             confidence: of every interval.
             show_pairs: also write pairs.html, which holds pictures and captions of the audited data.
@@ -70,6 +72,7 @@ class Auditor(Trainer):
             placebo=placebo or (),
             out=out,
             fpr=fpr,
+            detect=detect,
             seed=seed,
             confidence=confidence,
             show_pairs=show_pairs,

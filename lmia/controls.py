@@ -9,10 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
 from lightning.pytorch import Trainer
 
 from lmia.blind import Blind, Ran
 from lmia.errors import LmiaError
+from lmia.evidence.power import spoken
 from lmia.extract import FeatureExtractor, Measurement
 from lmia.judging import Judge, unique_keys
 from lmia.report.model import Beside
@@ -84,6 +86,13 @@ def besides(controls: Sequence[Control], part: Roles, ran: Mapping[str, Ran], ju
             beside = Beside(control.name, control.kind, name, there.result.status, there.result.reason)
             found.append(judge.beside(beside, there.scored, ran[name].scored))
     return found
+
+
+def power(part: Roles, detect: float) -> str:
+    """Say what so many independent pairs can show: duplicates count once."""
+    sides = ("members", "nonmembers") if "members" in part.parts else ("suspects", "calibration")
+    first, second = (len(np.unique(part.groups[part.parts[side]])) for side in sides)
+    return spoken(first, second, detect) if first and second else ""
 
 
 def notes(controls: Sequence[Control]) -> list[str]:

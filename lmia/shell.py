@@ -29,6 +29,7 @@ Commands
   verify     recompute a report's numbers from its scores, and name what is not as written
   compare    set two audits of the same pairs side by side, pair by pair
   unlearned  did a model forget? audits before and after, within a margin
+  canary     the only proof an owner can have: publish one of many variants by lot, then test which one a model prefers
 
 Options
   --version  print the version
@@ -39,7 +40,7 @@ Exit codes: 0 done, 1 a fault of lmia or of a plugin (with traceback), 2 somethi
 """
 
 COMMANDS = {"audit": "lmia.cli:audit", "plugins": "lmia.cli:plugins"} | {
-    word: f"lmia.commands.{word}:main" for word in ("verify", "compare", "unlearned")
+    word: f"lmia.commands.{word}:main" for word in ("verify", "compare", "unlearned", "canary")
 }
 """Where each command lives; only the one that was asked for is imported."""
 

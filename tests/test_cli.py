@@ -74,6 +74,15 @@ def test_placebos_by_flag_by_config_and_by_replay(capsys):
     assert all(beside.above.low > 0 for beside in found[0].validity.besides)
 
 
+def test_the_auc_to_detect_is_said_and_replayed(capsys):
+    assert audit(*WORDS, "--plugin", "plain", "--detect", "0.6", "--out", "flags") == 0
+    assert "150 + 150 detect AUC" in " ".join(capsys.readouterr().out.split())
+    assert "at 0.6 the power is" in read_report(Path("flags", "report.json")).validity.power
+    assert yaml.safe_load(Path("flags", "config.yaml").read_text())["detect"] == 0.6
+    assert audit(*WORDS, "--plugin", "plain", "--detect", "0.5") == 2
+    assert "The AUC to detect cannot be 0.5" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

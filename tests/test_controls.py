@@ -10,6 +10,7 @@ from lmia import record
 from lmia.controls import TWIN, extracted
 from lmia.data import AuditData
 from lmia.extract import FeatureExtractor
+from lmia.evidence.power import spoken
 from lmia.judging import DEFAULT_FPRS
 from lmia.report import doubt
 from lmia.setup import Setup
@@ -47,7 +48,7 @@ def test_the_twin_of_a_leaking_model_shows_nothing(tmp_path):
     assert plain.auc.low < 0.5 < plain.auc.high
     assert plain.above.low > 0
     assert plain.above.value == pytest.approx(report.attacks[0].auc.value - plain.auc.value)
-    assert "no attack tells the two sides apart" in doubt.sentences(report)[0]
+    assert "no attack tells the two sides apart" in doubt.sentences(report)[1]
     assert report.validity.notes == []
 
 
@@ -69,7 +70,8 @@ def test_the_twins_numbers_are_the_twins(tmp_path):
 def test_a_twin_that_sees_a_difference_says_that_it_lies_in_the_data(tmp_path):
     report = audit(tmp_path, Impostor("0:300", leak=0.7), [Plain()])
     assert report.validity.besides[0].auc.low > 0.5
-    (said,) = doubt.sentences(report)
+    power, said = doubt.sentences(report)
+    assert power == spoken(300, 300)
     assert "plain tells the two sides apart as well" in said
     assert "lies in the data" in said
 
@@ -77,7 +79,7 @@ def test_a_twin_that_sees_a_difference_says_that_it_lies_in_the_data(tmp_path):
 def test_no_twin_is_said(tmp_path):
     report = audit(tmp_path, Matrices("0:300", leak=0.7), [Plain()])
     assert list(report.validity.besides) == []
-    assert "no untrained twin" in doubt.sentences(report)[0]
+    assert "no untrained twin" in doubt.sentences(report)[1]
 
 
 def test_an_attack_that_learns_nothing_on_the_twin_is_listed_with_its_reason(tmp_path):

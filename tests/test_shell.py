@@ -37,10 +37,10 @@ def test_help_names_the_commands_and_version_the_version(capsys):
 
 def test_an_unknown_command_is_said_with_the_nearest(capsys):
     assert shell.run(["aduit"]) == 2
-    assert capsys.readouterr().err.splitlines() == [
-        "lmia: There is no command 'aduit'.",
-        "Did you mean 'audit'? Known: audit, plugins. `lmia --help` shows more.",
-    ]
+    one, two = capsys.readouterr().err.splitlines()
+    assert one == "lmia: There is no command 'aduit'."
+    assert two.startswith("Did you mean 'audit'? Known: audit, ")
+    assert two.endswith("plugins, unlearned, verify. `lmia --help` shows more.")
 
 
 @pytest.mark.parametrize(

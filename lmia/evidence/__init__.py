@@ -12,16 +12,28 @@ if TYPE_CHECKING:
     from lmia.evidence.accuracy import balanced_accuracy, balanced_accuracy_best, rate
     from lmia.evidence.auc import auroc, auroc_difference
     from lmia.evidence.bins import histogram
+    from lmia.evidence.canary import (
+        critical_sum,
+        published_ranks,
+        rank_probabilities,
+        rank_sum_null,
+        rank_sum_p,
+        rank_sum_power,
+        smallest_shift,
+        wins,
+    )
     from lmia.evidence.conformal import benjamini_hochberg, conformal_p, conformal_threshold, deploy
     from lmia.evidence.curve import roc, thin_curve
     from lmia.evidence.equivalence import Forgetting, excess, forgetting
     from lmia.evidence.estimate import Estimate
     from lmia.evidence.order import out_of_order, surplus
+    from lmia.evidence.power import Clusters, detectable, detectable_by, needed
     from lmia.evidence.ranks import as_ranks
     from lmia.evidence.results import TPR, Curve, Histogram, Threshold
     from lmia.evidence.tpr import TPRAtFPR, check_fprs, tpr_at_fpr
 
 _HOMES = {
+    "Clusters": "power",
     "Curve": "results",
     "Estimate": "estimate",
     "Forgetting": "equivalence",
@@ -38,20 +50,32 @@ _HOMES = {
     "check_fprs": "tpr",
     "conformal_p": "conformal",
     "conformal_threshold": "conformal",
+    "critical_sum": "canary",
     "deploy": "conformal",
+    "detectable": "power",
+    "detectable_by": "power",
     "excess": "equivalence",
     "forgetting": "equivalence",
     "histogram": "bins",
+    "needed": "power",
     "out_of_order": "order",
+    "published_ranks": "canary",
+    "rank_probabilities": "canary",
+    "rank_sum_null": "canary",
+    "rank_sum_p": "canary",
+    "rank_sum_power": "canary",
     "rate": "accuracy",
     "roc": "curve",
+    "smallest_shift": "canary",
     "surplus": "order",
     "thin_curve": "curve",
     "tpr_at_fpr": "tpr",
+    "wins": "canary",
 }
 
 __all__ = [
     "TPR",
+    "Clusters",
     "Curve",
     "Estimate",
     "Forgetting",
@@ -67,16 +91,27 @@ __all__ = [
     "check_fprs",
     "conformal_p",
     "conformal_threshold",
+    "critical_sum",
     "deploy",
+    "detectable",
+    "detectable_by",
     "excess",
     "forgetting",
     "histogram",
+    "needed",
     "out_of_order",
+    "published_ranks",
+    "rank_probabilities",
+    "rank_sum_null",
+    "rank_sum_p",
+    "rank_sum_power",
     "rate",
     "roc",
+    "smallest_shift",
     "surplus",
     "thin_curve",
     "tpr_at_fpr",
+    "wins",
 ]
 
 

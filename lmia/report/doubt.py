@@ -18,9 +18,10 @@ def besides(report: AuditReport) -> Table | None:
 
 
 def sentences(report: AuditReport) -> list[str]:
-    """Say what the models that cannot remember show, and which checks were not made."""
+    """Say what so many pairs can show, what the models that cannot remember show, and which checks were not made."""
     models = dict.fromkeys((beside.model, beside.kind) for beside in report.validity.besides if beside.auc)
-    return [*(_said(report, model, kind) for model, kind in models), *report.validity.notes]
+    power = [report.validity.power] if report.validity.power else []
+    return [*power, *(_said(report, model, kind) for model, kind in models), *report.validity.notes]
 
 
 def fires(beside: Beside, among: int) -> bool:

@@ -139,10 +139,12 @@ class Validity:
     """What the audit did to doubt itself.
 
     Args:
+        power: what so many audited pairs can show, in one plain sentence, known before any scoring.
         besides: every attack on every model that cannot remember.
         notes: which checks were not made and why, in plain sentences.
     """
 
+    power: str = ""
     besides: Sequence[Beside] = ()
     notes: Sequence[str] = ()
 
