@@ -337,7 +337,7 @@ def test_numbers_that_no_audit_writes_are_named_not_stumbled_over(run, column):
 def test_what_stands_beside_is_said_to_be_left_out(run):
     report = read_report(run / "report.json")
     twin = Beside("an untrained twin", "twin", "csa", "ran", auc=report.attacks[0].auc)
-    write_report(replace(report, validity=Validity((twin,))), run)
+    write_report(replace(report, validity=Validity(besides=(twin,))), run)
     found = verify(read_run(run))
     assert found.differences == []
     assert any("twin" in line for line in found.left_out)
