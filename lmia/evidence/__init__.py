@@ -26,11 +26,13 @@ if TYPE_CHECKING:
     from lmia.evidence.curve import roc, thin_curve
     from lmia.evidence.equivalence import Forgetting, excess, forgetting
     from lmia.evidence.estimate import Estimate
+    from lmia.evidence.judged import Judged
     from lmia.evidence.order import out_of_order, surplus
     from lmia.evidence.power import Clusters, detectable, detectable_by, needed
     from lmia.evidence.ranks import as_ranks
-    from lmia.evidence.results import TPR, Curve, Histogram, Threshold
+    from lmia.evidence.results import Curve, Histogram, TPR, Threshold
     from lmia.evidence.tpr import TPRAtFPR, check_fprs, tpr_at_fpr
+    from lmia.evidence.verdict import Verdict, decide
 
 _HOMES = {
     "Clusters": "power",
@@ -38,9 +40,11 @@ _HOMES = {
     "Estimate": "estimate",
     "Forgetting": "equivalence",
     "Histogram": "results",
+    "Judged": "judged",
     "TPR": "results",
     "TPRAtFPR": "tpr",
     "Threshold": "results",
+    "Verdict": "verdict",
     "as_ranks": "ranks",
     "auroc": "auc",
     "auroc_difference": "auc",
@@ -51,6 +55,7 @@ _HOMES = {
     "conformal_p": "conformal",
     "conformal_threshold": "conformal",
     "critical_sum": "canary",
+    "decide": "verdict",
     "deploy": "conformal",
     "detectable": "power",
     "detectable_by": "power",
@@ -74,12 +79,12 @@ _HOMES = {
 }
 
 __all__ = [
-    "TPR",
     "Clusters",
     "Curve",
     "Estimate",
     "Forgetting",
     "Histogram",
+    "TPR",
     "TPRAtFPR",
     "Threshold",
     "as_ranks",
@@ -112,6 +117,9 @@ __all__ = [
     "thin_curve",
     "tpr_at_fpr",
     "wins",
+    "Judged",
+    "Verdict",
+    "decide",
 ]
 
 
