@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from lmia.evidence.order import out_of_order, surplus
     from lmia.evidence.power import Clusters, detectable, detectable_by, needed
     from lmia.evidence.ranks import as_ranks
-    from lmia.evidence.results import Curve, Histogram, TPR, Threshold
+    from lmia.evidence.results import TPR, Curve, Histogram, Threshold
     from lmia.evidence.tpr import TPRAtFPR, check_fprs, tpr_at_fpr
     from lmia.evidence.verdict import Verdict, decide
 
@@ -79,14 +79,16 @@ _HOMES = {
 }
 
 __all__ = [
+    "TPR",
     "Clusters",
     "Curve",
     "Estimate",
     "Forgetting",
     "Histogram",
-    "TPR",
+    "Judged",
     "TPRAtFPR",
     "Threshold",
+    "Verdict",
     "as_ranks",
     "auroc",
     "auroc_difference",
@@ -97,6 +99,7 @@ __all__ = [
     "conformal_p",
     "conformal_threshold",
     "critical_sum",
+    "decide",
     "deploy",
     "detectable",
     "detectable_by",
@@ -117,9 +120,6 @@ __all__ = [
     "thin_curve",
     "tpr_at_fpr",
     "wins",
-    "Judged",
-    "Verdict",
-    "decide",
 ]
 
 
