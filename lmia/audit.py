@@ -16,7 +16,7 @@ import lmia
 from lmia import judging, record, roles, specs
 from lmia.attack import Attack
 from lmia.blind import Blind
-from lmia.controls import besides, extracted, notes, power
+from lmia.controls import baselines, besides, extracted, notes, power
 from lmia.data import AuditData
 from lmia.errors import LmiaError
 from lmia.extract import FeatureExtractor
@@ -100,6 +100,7 @@ def run_audit(
     ran = {name: blind.run(attack, name) for attack, name in zip(made, setup.names, strict=True)}
     rows = [row for name, one in ran.items() if one.scored for row in judge.rows(name, one.scored)]
     digest = write_scores(score_table(rows), folder / "scores.parquet")
+    without, noted = baselines(part, seed, confidence)
     question: Literal["leakage", "use"] = "use" if "suspects" in part.parts else "leakage"
     report = AuditReport(
         question=question,
@@ -110,7 +111,9 @@ def run_audit(
         views=record.views(model, setup.views),
         roles=part.counts,
         attacks=[judge.judge(one.result, one.scored) if one.scored else one.result for one in ran.values()],
-        validity=Validity(power(part, detect), besides(controls, part, ran, judge), notes(controls)),
+        validity=Validity(
+            power(part, detect), without, besides(controls, part, ran, judge), [*noted, *notes(controls)]
+        ),
         warnings=part.warnings,
         limits=standard_limits(question),
         extraction=extraction,

@@ -14,10 +14,11 @@ from lightning.pytorch import Trainer
 
 from lmia.blind import Blind, Ran
 from lmia.errors import LmiaError
+from lmia.evidence.baselines import blind_scores, traits_of
 from lmia.evidence.power import spoken
 from lmia.extract import FeatureExtractor, Measurement
 from lmia.judging import Judge, unique_keys
-from lmia.report.model import Beside
+from lmia.report.model import Baseline, Beside
 from lmia.roles import Roles
 from lmia.setup import Setup
 from lmia.target import Target
@@ -88,10 +89,30 @@ def besides(controls: Sequence[Control], part: Roles, ran: Mapping[str, Ran], ju
     return found
 
 
+def baselines(part: Roles, seed: int, confidence: float) -> tuple[list[Baseline], list[str]]:
+    """Ask what tells the two sides apart without the model; with notes on what was left out.
+
+    Args:
+        part: who is who, with the facts of every pair.
+        seed: of the split and of the trees.
+        confidence: of the intervals.
+    """
+    one, other = (part.parts[side] for side in _sides(part))
+    rows = np.concatenate([one, other])
+    labels = np.arange(len(rows)) < len(one)
+    traits = traits_of(part.rows.take(rows))
+    found = blind_scores(traits, labels, part.groups[rows], seed, confidence=confidence)
+    said = [f"The blind baselines were {found.note}."] if found.note else []
+    return [Baseline(each.kind, each.auroc, each.reason) for each in found.baselines], said
+
+
+def _sides(part: Roles) -> tuple[str, str]:
+    return ("members", "nonmembers") if "members" in part.parts else ("suspects", "calibration")
+
+
 def power(part: Roles, detect: float) -> str:
     """Say what so many independent pairs can show: duplicates count once."""
-    sides = ("members", "nonmembers") if "members" in part.parts else ("suspects", "calibration")
-    first, second = (len(np.unique(part.groups[part.parts[side]])) for side in sides)
+    first, second = (len(np.unique(part.groups[part.parts[side]])) for side in _sides(part))
     return spoken(first, second, detect) if first and second else ""
 
 

@@ -15,7 +15,20 @@ from lmia.errors import LmiaError, nearest
 Tree = dict[str, Any]
 
 ROLES = ("members", "nonmembers", "known_nonmembers", "pool", "suspects")
-TOP = ("trainer", "model", "data", "plugin", "placebo", "out", "fpr", "detect", "seed", "confidence", "show_pairs", "demo")
+TOP = (
+    "trainer",
+    "model",
+    "data",
+    "plugin",
+    "placebo",
+    "out",
+    "fpr",
+    "detect",
+    "seed",
+    "confidence",
+    "show_pairs",
+    "demo",
+)
 """The keys of a config."""
 SWITCHES = ("allow_overlap", "show_pairs", "demo", "print_config")
 """Flags that mean `true` where they stand without a value."""

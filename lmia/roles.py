@@ -35,7 +35,7 @@ class Roles:
 
     Args:
         shards: every shard in use.
-        rows: one row a usable pair: `key`, `caption`, `sha256`, `phash`, `url`, `shard` (position in `shards`), `row`.
+        rows: one row a usable pair: `key`, `caption`, its `lmia.picture.Facts`, `shard` (position in `shards`), `row`.
         parts: row numbers of `members`, `nonmembers`, `suspects`, `fit`, `calibration`, `pool`.
         groups: `(rows,)` duplicate group of each row; rows of one group are the same picture or pair.
         counts: what was read, rejected and used, by role.
@@ -121,7 +121,6 @@ def _read(shards: Sequence[Shard], store: Store) -> tuple[list[pa.Table], list[l
     tables, rejected = [], []
     for i, shard in enumerate(shards):
         table, bad = store.pairs(shard.key)
-        table = table.select(["key", "caption", "sha256", "phash", "url"])
         table = table.append_column("shard", pa.array(np.full(len(table), i, np.int32)))
         tables.append(table.append_column("row", pa.array(np.arange(len(table), dtype=np.int64))))
         rejected.append([one.reason for one in bad])

@@ -26,6 +26,8 @@ lmia: was this in the training data? Audit CLIP-like models by membership infere
 Commands
   audit      audit a model; `lmia audit --help` explains every option
   plugins    list the attacks, targets, views and sources that are installed
+  data       `lmia data check`: what is twice in the data, within a role and across roles; no model is needed
+  lookup     is your collection listed in an index of training data? listed, near copy listed, not listed
   verify     recompute a report's numbers from its scores, and name what is not as written
   compare    set two audits of the same pairs side by side, pair by pair
   unlearned  did a model forget? audits before and after, within a margin
@@ -40,7 +42,7 @@ Exit codes: 0 done, 1 a fault of lmia or of a plugin (with traceback), 2 somethi
 """
 
 COMMANDS = {"audit": "lmia.cli:audit", "plugins": "lmia.cli:plugins"} | {
-    word: f"lmia.commands.{word}:main" for word in ("verify", "compare", "unlearned", "canary")
+    word: f"lmia.commands.{word}:main" for word in ("verify", "compare", "unlearned", "canary", "data", "lookup")
 }
 """Where each command lives; only the one that was asked for is imported."""
 

@@ -2,7 +2,7 @@
 
     <cache>/<target>/<array>/<shard>.npy        cosine, image, text; an array of a view is called `cosine@<view>`
     <cache>/<target>/measured@<attack>/<shard>.npz       what an attack measured with gradients
-    <cache>/<target>/pairs/<shard>.parquet      keys, captions and facts of the rows; what was rejected, by reason
+    <cache>/<target>/pairs/<shard>.<FORMAT>.parquet      keys, captions and facts of the rows; what was rejected, by reason
 
 Keys are content fingerprints, so another model, another picture or another setting is never mistaken for this one.
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -22,14 +22,16 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from lmia.errors import LmiaError
-from lmia.picture import Facts
+from lmia.picture import STATISTICS, Facts
 from lmia.source import Rejected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-FORMAT = 1
-_ROWS = ("key", "caption", *(field.name for field in fields(Facts)))
+FORMAT = 2
+"""Of the rows' columns; rows of another format have other file names, and are made again from the images."""
+_FACTS = tuple(field.name for field in fields(Facts))
+_ROWS = ("key", "caption", *_FACTS)
 
 
 def default_cache() -> Path:
@@ -116,7 +118,7 @@ class Store:
         return self.folder / name / f"{shard}.{'npz' if name.startswith('measured@') else 'npy'}"
 
     def _pairs(self, shard: str) -> Path:
-        return self.folder / "pairs" / f"{shard}.parquet"
+        return self.folder / "pairs" / f"{shard}.{FORMAT}.parquet"
 
     @contextmanager
     def _aside(self, path: Path) -> Iterator[IO[bytes]]:
@@ -137,10 +139,13 @@ class Store:
 
 
 def _table(rows: Iterable[tuple[str, str, Facts]], rejected: Iterable[Rejected]) -> pa.Table:
-    records = [{"key": key, "caption": caption, **asdict(facts), "reason": None} for key, caption, facts in rows]
+    records: list[dict[str, object]] = [
+        {"key": key, "caption": caption, "reason": None} | {name: getattr(facts, name) for name in _FACTS}
+        for key, caption, facts in rows
+    ]
     records += [dict.fromkeys(_ROWS) | {"key": bad.key, "reason": bad.reason} for bad in rejected]
     return pa.Table.from_pylist(records, schema=_SCHEMA)
 
 
-_TYPES = {"width": pa.int32(), "height": pa.int32(), "bytes": pa.int64()}
+_TYPES = {"width": pa.int32(), "height": pa.int32(), "bytes": pa.int64(), "pixels": pa.list_(pa.float32(), STATISTICS)}
 _SCHEMA = pa.schema([(name, _TYPES.get(name, pa.string())) for name in (*_ROWS, "reason")])

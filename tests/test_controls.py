@@ -9,8 +9,8 @@ import lmia
 from lmia import record
 from lmia.controls import TWIN, extracted
 from lmia.data import AuditData
-from lmia.extract import FeatureExtractor
 from lmia.evidence.power import spoken
+from lmia.extract import FeatureExtractor
 from lmia.judging import DEFAULT_FPRS
 from lmia.report import doubt
 from lmia.setup import Setup
@@ -48,8 +48,8 @@ def test_the_twin_of_a_leaking_model_shows_nothing(tmp_path):
     assert plain.auc.low < 0.5 < plain.auc.high
     assert plain.above.low > 0
     assert plain.above.value == pytest.approx(report.attacks[0].auc.value - plain.auc.value)
-    assert "no attack tells the two sides apart" in doubt.sentences(report)[1]
-    assert report.validity.notes == []
+    assert "no attack tells the two sides apart" in doubt.sentences(report)[2]
+    assert report.validity.notes == ["The blind baselines were trained on 300 pairs, judged on 300 others."]
 
 
 def test_the_twins_numbers_are_the_twins(tmp_path):
@@ -70,7 +70,7 @@ def test_the_twins_numbers_are_the_twins(tmp_path):
 def test_a_twin_that_sees_a_difference_says_that_it_lies_in_the_data(tmp_path):
     report = audit(tmp_path, Impostor("0:300", leak=0.7), [Plain()])
     assert report.validity.besides[0].auc.low > 0.5
-    power, said = doubt.sentences(report)
+    power, _, said = doubt.sentences(report)[:3]
     assert power == spoken(300, 300)
     assert "plain tells the two sides apart as well" in said
     assert "lies in the data" in said
@@ -79,7 +79,7 @@ def test_a_twin_that_sees_a_difference_says_that_it_lies_in_the_data(tmp_path):
 def test_no_twin_is_said(tmp_path):
     report = audit(tmp_path, Matrices("0:300", leak=0.7), [Plain()])
     assert list(report.validity.besides) == []
-    assert "no untrained twin" in doubt.sentences(report)[1]
+    assert "no untrained twin" in doubt.sentences(report)[-1]
 
 
 def test_an_attack_that_learns_nothing_on_the_twin_is_listed_with_its_reason(tmp_path):
@@ -136,3 +136,32 @@ def test_suspects_are_compared_with_calibration_pairs(tmp_path, attack):
     assert beside.auc.n == 300 + 200
     assert beside.auc.low < 0.5 < beside.auc.high
     assert beside.above.low > 0
+
+
+@pytest.mark.parametrize("numbered", [True, False])
+def test_what_tells_the_sides_apart_without_the_model_is_said(tmp_path, numbered):
+    """The numbers in the captions give the members away; without them nothing does."""
+
+    class Muttered(Noise):
+        """Noise whose captions do not say which pair it is, or do."""
+
+        def read(self, shard):
+            for pair in super().read(shard):
+                yield pair if numbered else lmia.Pair(pair.key, "a pair 7", pair.image)
+
+    roles = {"members": Muttered(0, 300), "nonmembers": Muttered(400, 700)}
+    roles |= {"known_nonmembers": Noise(800, 1000), "pool": Noise(1200, 1300)}
+    model = FeatureExtractor(Twinned("0:0"), None, tmp_path / "cache")
+    trainer = record.trainer(accelerator="cpu")
+    report = lmia.run_audit(model, AuditData(**roles), [Plain()], out=tmp_path / "out", trainer=trainer)
+    found = {baseline.kind: baseline for baseline in report.validity.baselines}
+    assert list(found) == ["captions", "files", "pixels", "metadata", "all"]
+    assert found["pixels"].auc.low < 0.5 < found["pixels"].auc.high
+    assert found["metadata"].auc is None
+    assert found["metadata"].reason
+    said = doubt.sentences(report)[1]
+    if numbered:
+        assert found["captions"].auc.low > 0.9
+        assert "the two sides can be told apart as well: by captions" in said
+    else:
+        assert "Without the model, nothing tells the two sides apart" in said

@@ -4,12 +4,13 @@ import struct
 import zlib
 
 import imagehash
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from lmia.picture import MAX_ASPECT, open_pair
+from lmia.picture import MAX_ASPECT, STATISTICS, open_pair
 from lmia.source import Pair, Rejected
 from worlds import picture, png
 
@@ -40,6 +41,45 @@ def test_facts_of_a_file():
     assert facts.url == "http://a/b.jpg"
     assert len(facts.tables) == 16
     assert open_pair(Pair("a", "noise", jpeg(picture(1), 50)))[1].tables != facts.tables
+
+
+def counted(image):
+    """The statistics of a 32 x 32 picture, pixel by pixel, as their description reads."""
+    rgb = np.asarray(image, np.float64)
+    luma = 0.299 * rgb[..., 0] + 0.587 * rgb[..., 1] + 0.114 * rgb[..., 2]
+    fields = [luma[i : i + 8, j : j + 8].mean() for i in range(0, 32, 8) for j in range(0, 32, 8)]
+    cube = [0] * 8
+    for r, g, b in rgb.reshape(-1, 3):
+        cube[4 * (r > 127) + 2 * (g > 127) + (b > 127)] += 1 / 1024
+    across, down = abs(np.diff(luma, axis=1)), abs(np.diff(luma, axis=0))
+    steep = np.mean(np.concatenate([across.ravel(), down.ravel()]) > 32)
+    edges = [across.mean(), down.mean(), steep, (luma > 254.5).mean(), (luma < 0.5).mean()]
+    fine = abs(np.diff(rgb[..., 1], axis=1)).mean()
+    return [*rgb.mean((0, 1)), *rgb.std((0, 1)), *fields, *cube, *edges, fine]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_pixel_statistics_are_what_they_are_called(seed):
+    noise = np.random.default_rng(seed).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    noise[:5], noise[5:9] = 255, 0
+    facts = open_pair(Pair("a", "x", png(Image.fromarray(noise))))[1]
+    assert len(facts.pixels) == STATISTICS
+    assert facts.pixels == pytest.approx(counted(noise), rel=1e-4, abs=1e-4)
+    assert all(np.float32(value) == value for value in facts.pixels)  # so that the store gives back what was put in
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 150), (150, 1), (2, 3), (400, 300)])
+def test_pixel_statistics_of_any_shape_are_finite(size):
+    facts = open_pair(Pair("a", "x", Image.new("RGB", size, (255, 0, 0))))[1]
+    assert facts.pixels[:6] == (255, 0, 0, 0, 0, 0)
+    assert np.isfinite(facts.pixels).all()
+
+
+def test_fine_detail_is_seen_in_a_large_picture():
+    noise = np.random.default_rng(0).integers(0, 256, (500, 500, 3), dtype=np.uint8)
+    sharp = Image.fromarray(noise)
+    soft = sharp.resize((250, 250), Image.Resampling.BOX).resize((500, 500), Image.Resampling.BILINEAR)
+    assert open_pair(Pair("a", "x", sharp))[1].pixels[-1] > 2 * open_pair(Pair("a", "x", soft))[1].pixels[-1]
 
 
 def test_phash_is_imagehashs_up_to_the_way_down():

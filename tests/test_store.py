@@ -1,14 +1,15 @@
 import os
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from lmia.errors import LmiaError
-from lmia.picture import Facts
+from lmia.picture import STATISTICS, Facts
 from lmia.source import Rejected
-from lmia.store import Store, default_cache
+from lmia.store import FORMAT, Store, default_cache
 
-FACTS = Facts("aa", "bb", 3, 2, 10, "PNG", "", "")
+FACTS = Facts("aa", "bb", 3, 2, 10, "PNG", "", "", tuple(i / 2 for i in range(STATISTICS)))
 
 
 def filled(tmp_path):
@@ -24,9 +25,9 @@ def test_what_is_written_is_read(tmp_path):
     rows, rejected = store.pairs("s")
     assert store.array("cosine", "s").tolist() == [0.5, 0.25]
     assert store.measured("measured@x", "s")["loss"].tolist() == [1.0, 2.0]
-    assert rows.to_pylist()[0] == {"key": "a", "caption": "ä cat"} | {
-        name: getattr(FACTS, name) for name in Facts.__dataclass_fields__
-    }
+    facts = {name: getattr(FACTS, name) for name in Facts.__dataclass_fields__} | {"pixels": list(FACTS.pixels)}
+    assert rows.to_pylist()[0] == {"key": "a", "caption": "ä cat"} | facts
+    assert rows.schema.field("pixels").type == pa.list_(pa.float32(), STATISTICS)
     assert rejected == [Rejected("c", "no caption")]
     assert isinstance(store.array("cosine", "s"), np.memmap)
 
@@ -36,6 +37,12 @@ def test_lacks_names_what_is_missing(tmp_path):
     assert store.lacks("s", ["cosine", "image", "measured@x"]) == ["image"]
     assert store.lacks("t", ["cosine"]) == ["cosine", "pairs"]
     assert Store(tmp_path, "another").lacks("s", ["cosine"]) == ["cosine", "pairs"]
+
+
+def test_rows_of_an_older_format_are_made_again_and_features_kept(tmp_path):
+    store = filled(tmp_path)
+    (store.folder / "pairs" / f"s.{FORMAT}.parquet").rename(store.folder / "pairs" / "s.parquet")
+    assert store.lacks("s", ["cosine", "measured@x"]) == ["pairs"]
 
 
 def test_a_broken_write_leaves_nothing_behind(tmp_path, monkeypatch):
@@ -58,7 +65,7 @@ def test_a_kill_between_files_leaves_the_shard_to_do(tmp_path, monkeypatch):
     assert not list(tmp_path.rglob(".*"))
 
 
-@pytest.mark.parametrize("name", ["cosine/s.npy", "pairs/s.parquet", "measured@x/s.npz"])
+@pytest.mark.parametrize("name", ["cosine/s.npy", f"pairs/s.{FORMAT}.parquet", "measured@x/s.npz"])
 def test_a_damaged_file_is_named(tmp_path, name):
     store = filled(tmp_path)
     (store.folder / name).write_bytes(b"nonsense")

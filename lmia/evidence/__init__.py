@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lmia.evidence.accuracy import balanced_accuracy, balanced_accuracy_best, rate
     from lmia.evidence.auc import auroc, auroc_difference
+    from lmia.evidence.baselines import KINDS, Traits, blind_scores, features_of, traits_of
     from lmia.evidence.bins import histogram
     from lmia.evidence.canary import (
         critical_sum,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     )
     from lmia.evidence.conformal import benjamini_hochberg, conformal_p, conformal_threshold, deploy
     from lmia.evidence.curve import roc, thin_curve
+    from lmia.evidence.duplicates import near_embeddings, near_hashes, normal_caption, normal_url, repeated, same
     from lmia.evidence.equivalence import Forgetting, excess, forgetting
     from lmia.evidence.estimate import Estimate
     from lmia.evidence.judged import Judged
@@ -41,9 +43,11 @@ _HOMES = {
     "Forgetting": "equivalence",
     "Histogram": "results",
     "Judged": "judged",
+    "KINDS": "baselines",
     "TPR": "results",
     "TPRAtFPR": "tpr",
     "Threshold": "results",
+    "Traits": "baselines",
     "Verdict": "verdict",
     "as_ranks": "ranks",
     "auroc": "auc",
@@ -51,6 +55,7 @@ _HOMES = {
     "balanced_accuracy": "accuracy",
     "balanced_accuracy_best": "accuracy",
     "benjamini_hochberg": "conformal",
+    "blind_scores": "baselines",
     "check_fprs": "tpr",
     "conformal_p": "conformal",
     "conformal_threshold": "conformal",
@@ -60,9 +65,14 @@ _HOMES = {
     "detectable": "power",
     "detectable_by": "power",
     "excess": "equivalence",
+    "features_of": "baselines",
     "forgetting": "equivalence",
     "histogram": "bins",
+    "near_embeddings": "duplicates",
+    "near_hashes": "duplicates",
     "needed": "power",
+    "normal_caption": "duplicates",
+    "normal_url": "duplicates",
     "out_of_order": "order",
     "published_ranks": "canary",
     "rank_probabilities": "canary",
@@ -70,15 +80,19 @@ _HOMES = {
     "rank_sum_p": "canary",
     "rank_sum_power": "canary",
     "rate": "accuracy",
+    "repeated": "duplicates",
     "roc": "curve",
+    "same": "duplicates",
     "smallest_shift": "canary",
     "surplus": "order",
     "thin_curve": "curve",
     "tpr_at_fpr": "tpr",
+    "traits_of": "baselines",
     "wins": "canary",
 }
 
 __all__ = [
+    "KINDS",
     "TPR",
     "Clusters",
     "Curve",
@@ -88,6 +102,7 @@ __all__ = [
     "Judged",
     "TPRAtFPR",
     "Threshold",
+    "Traits",
     "Verdict",
     "as_ranks",
     "auroc",
@@ -95,6 +110,7 @@ __all__ = [
     "balanced_accuracy",
     "balanced_accuracy_best",
     "benjamini_hochberg",
+    "blind_scores",
     "check_fprs",
     "conformal_p",
     "conformal_threshold",
@@ -104,9 +120,14 @@ __all__ = [
     "detectable",
     "detectable_by",
     "excess",
+    "features_of",
     "forgetting",
     "histogram",
+    "near_embeddings",
+    "near_hashes",
     "needed",
+    "normal_caption",
+    "normal_url",
     "out_of_order",
     "published_ranks",
     "rank_probabilities",
@@ -114,11 +135,14 @@ __all__ = [
     "rank_sum_p",
     "rank_sum_power",
     "rate",
+    "repeated",
     "roc",
+    "same",
     "smallest_shift",
     "surplus",
     "thin_curve",
     "tpr_at_fpr",
+    "traits_of",
     "wins",
 ]
 

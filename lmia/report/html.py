@@ -32,6 +32,7 @@ def html(report: AuditReport) -> str:
         roc=Markup(figures.roc(report.attacks, nonmembers)) if any(a.curve for a in report.attacks) else None,
         histograms=[(a, Markup(figures.histogram(a.name, a.histogram))) for a in report.attacks if a.histogram],
         doubt=doubt.sentences(report),
+        baselines=doubt.baselines(report),
         besides=doubt.besides(report),
         thresholds=markdown.threshold_lines(report),
         findings=[(attack, found) for attack in report.attacks if (found := findings.tables(attack.findings))],

@@ -32,7 +32,7 @@ def markdown(report: AuditReport) -> str:
         _section("What this does not show", _bullets(sentences.limits(report))),
         _section("Warnings", _bullets(report.warnings)),
         _section("Attacks", _attacks(report)),
-        _section("Where nothing can be remembered", _doubt(report)),
+        _section("Where nothing is remembered", _doubt(report)),
         _section("Deployable thresholds", _bullets(threshold_lines(report))),
         _section("Records", _records(report)),
         *(_section(f"Findings of {escape(a.name)}", _tables(findings.tables(a.findings))) for a in report.attacks),
@@ -109,8 +109,8 @@ def _tables(tables: Iterable[findings.Table]) -> str:
 
 
 def _doubt(report: AuditReport) -> str:
-    table = doubt.besides(report)
-    parts = (_bullets(doubt.sentences(report)), _tables([table]) if table else "")
+    tables = [table for table in (doubt.baselines(report), doubt.besides(report)) if table]
+    parts = (_bullets(doubt.sentences(report)), _tables(tables))
     return "\n\n".join(part for part in parts if part)
 
 

@@ -14,6 +14,7 @@ __all__ = [
     "TPR",
     "AttackResult",
     "AuditReport",
+    "Baseline",
     "Beside",
     "Curve",
     "Histogram",
@@ -112,6 +113,21 @@ class AttackResult:
 
 
 @dataclass(frozen=True)
+class Baseline:
+    """What tells the two sides apart without the model: trained on half of the duplicate groups, judged on the other.
+
+    Args:
+        kind: what it looks at: `captions`, `files`, `pixels`, `metadata`, or `all` of them.
+        auc: AUROC on the half that it was not trained on; None where it could not be had.
+        reason: why not, or empty.
+    """
+
+    kind: str
+    auc: Estimate | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class Beside:
     """An attack on a model that cannot remember the data: what it finds there is in the data, not in anyone's training.
 
@@ -140,11 +156,13 @@ class Validity:
 
     Args:
         power: what so many audited pairs can show, in one plain sentence, known before any scoring.
+        baselines: what tells the two sides apart without the model.
         besides: every attack on every model that cannot remember.
         notes: which checks were not made and why, in plain sentences.
     """
 
     power: str = ""
+    baselines: Sequence[Baseline] = ()
     besides: Sequence[Beside] = ()
     notes: Sequence[str] = ()
 

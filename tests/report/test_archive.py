@@ -17,6 +17,7 @@ from lmia.report.model import (
     TPR,
     AttackResult,
     AuditReport,
+    Baseline,
     Beside,
     Curve,
     Histogram,
@@ -28,7 +29,19 @@ from lmia.report.model import (
 from report import examples
 
 REPORTS = {f.__name__: f for f in (examples.leakage, examples.suspects, examples.none_ran, examples.hostile)}
-PARTS = (TPR, AttackResult, Curve, Histogram, RoleCount, SuspectSummary, Threshold, Estimate, Beside, Validity)
+PARTS = (
+    Baseline,
+    TPR,
+    AttackResult,
+    Curve,
+    Histogram,
+    RoleCount,
+    SuspectSummary,
+    Threshold,
+    Estimate,
+    Beside,
+    Validity,
+)
 
 
 @pytest.fixture(params=REPORTS)

@@ -15,6 +15,7 @@ from lmia.report.model import (
     TPR,
     AttackResult,
     AuditReport,
+    Baseline,
     Beside,
     Curve,
     Histogram,
@@ -27,6 +28,7 @@ from report import examples
 
 DOCS = Path(__file__).parents[2] / "docs" / "report.md"
 CLASSES = (
+    Baseline,
     AuditReport,
     AttackResult,
     RoleCount,
