@@ -28,6 +28,7 @@ Commands
   plugins    list the attacks, targets, views and sources that are installed
   data       `lmia data check`: what is twice in the data, within a role and across roles; no model is needed
   lookup     is your collection listed in an index of training data? listed, near copy listed, not listed
+  dataset    was this collection used? one p-value against pairs that the model cannot have seen
   verify     recompute a report's numbers from its scores, and name what is not as written
   compare    set two audits of the same pairs side by side, pair by pair
   unlearned  did a model forget? audits before and after, within a margin
@@ -42,7 +43,8 @@ Exit codes: 0 done, 1 a fault of lmia or of a plugin (with traceback), 2 somethi
 """
 
 COMMANDS = {"audit": "lmia.cli:audit", "plugins": "lmia.cli:plugins"} | {
-    word: f"lmia.commands.{word}:main" for word in ("verify", "compare", "unlearned", "canary", "data", "lookup")
+    word: f"lmia.commands.{word}:main"
+    for word in ("verify", "compare", "unlearned", "canary", "data", "lookup", "dataset")
 }
 """Where each command lives; only the one that was asked for is imported."""
 

@@ -25,7 +25,7 @@ LAYERS = {
     "for people": ["report"],
     "policy": [
         *("roles", "scoring", "judging", "specs", "record", "showing", "setup", "blind", "controls", "audit"),
-        *("request", "testing", "flags", "options", "recompute", "canary", "overlap"),
+        *("request", "testing", "flags", "options", "recompute", "canary", "overlap", "collection"),
     ],
     "shell": ["shell", "cli", "commands", "guide", "__main__"],
 }
