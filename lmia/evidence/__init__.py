@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lmia.evidence.accuracy import balanced_accuracy, balanced_accuracy_best, rate
+    from lmia.evidence.adjusted import adjusted_auroc, adjusted_difference, overlap, strata
     from lmia.evidence.auc import auroc, auroc_difference
     from lmia.evidence.baselines import KINDS, Traits, blind_scores, features_of, traits_of
     from lmia.evidence.bins import histogram
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from lmia.evidence.extent import Needs, Share, growth, owner_needs, power_at, share_lower_bound
     from lmia.evidence.inference import Inference, heldout_control, paired_p, per_unit, permutation_p
     from lmia.evidence.judged import Judged
+    from lmia.evidence.multiplicity import holm, max_statistic
     from lmia.evidence.order import out_of_order, surplus
     from lmia.evidence.power import Clusters, detectable, detectable_by, needed
     from lmia.evidence.ranks import as_ranks
@@ -54,6 +56,8 @@ _HOMES = {
     "Threshold": "results",
     "Traits": "baselines",
     "Verdict": "verdict",
+    "adjusted_auroc": "adjusted",
+    "adjusted_difference": "adjusted",
     "as_ranks": "ranks",
     "auroc": "auc",
     "auroc_difference": "auc",
@@ -75,12 +79,15 @@ _HOMES = {
     "growth": "extent",
     "heldout_control": "inference",
     "histogram": "bins",
+    "holm": "multiplicity",
+    "max_statistic": "multiplicity",
     "near_embeddings": "duplicates",
     "near_hashes": "duplicates",
     "needed": "power",
     "normal_caption": "duplicates",
     "normal_url": "duplicates",
     "out_of_order": "order",
+    "overlap": "adjusted",
     "owner_needs": "extent",
     "paired_p": "inference",
     "per_unit": "inference",
@@ -97,6 +104,7 @@ _HOMES = {
     "same": "duplicates",
     "share_lower_bound": "extent",
     "smallest_shift": "canary",
+    "strata": "adjusted",
     "surplus": "order",
     "thin_curve": "curve",
     "tpr_at_fpr": "tpr",
@@ -120,6 +128,8 @@ __all__ = [
     "Threshold",
     "Traits",
     "Verdict",
+    "adjusted_auroc",
+    "adjusted_difference",
     "as_ranks",
     "auroc",
     "auroc_difference",
@@ -141,12 +151,15 @@ __all__ = [
     "growth",
     "heldout_control",
     "histogram",
+    "holm",
+    "max_statistic",
     "near_embeddings",
     "near_hashes",
     "needed",
     "normal_caption",
     "normal_url",
     "out_of_order",
+    "overlap",
     "owner_needs",
     "paired_p",
     "per_unit",
@@ -163,6 +176,7 @@ __all__ = [
     "same",
     "share_lower_bound",
     "smallest_shift",
+    "strata",
     "surplus",
     "thin_curve",
     "tpr_at_fpr",

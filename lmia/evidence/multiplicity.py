@@ -1,0 +1,174 @@
+"""P-values for several attacks at once: the best of many is high by chance more often than one alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lmia.evidence.ranks import as_finite, dense_ranks
+from lmia.evidence.sides import as_groups, as_truth
+
+_CELLS = 4_000_000
+"""Labels permuted at once, at most, of 8 bytes each: bounds the memory, never the result."""
+
+Floats = NDArray[np.float64]
+
+
+def holm(p: Tensor) -> Tensor:
+    """Adjust p-values so that one below alpha is a false alarm anywhere with probability alpha at most.
+
+    Holm (Scandinavian Journal of Statistics 6, 1979): the i-th smallest of n times n - i + 1, none below an earlier one.
+    Valid however the tests depend on each other.
+
+    Args:
+        p: (n,) in [0, 1].
+
+    Returns:
+        (n,) float64 in [0, 1], none below its p.
+
+    Raises:
+        ValueError: a p-value is NaN or outside [0, 1].
+
+    Example:
+        >>> holm(torch.tensor([0.5, 0.01, 0.03], dtype=torch.float64))
+        tensor([0.5000, 0.0300, 0.0600], dtype=torch.float64)
+    """
+    values = as_finite(p)
+    if len(values) == 0:
+        return values
+    if float(values.min()) < 0 or float(values.max()) > 1:
+        raise ValueError(f"p-values must lie in [0, 1], but reach from {values.min():g} to {values.max():g}")
+    ordered, order = values.sort()
+    adjusted = torch.empty_like(values)
+    adjusted[order] = (ordered * torch.arange(len(values), 0, -1)).cummax(0).values.clamp(max=1)
+    return adjusted
+
+
+def max_statistic(
+    scores: Tensor,
+    labels: Tensor,
+    groups: Tensor | None = None,
+    permutations: int = 2000,
+    seed: int = 0,
+    two_sided: bool = False,
+) -> Tensor:
+    """Test k scores at once against labels dealt at random: p-values adjusted for the best of k.
+
+    Single-step maxT (Westfall and Young, Resampling-Based Multiple Testing, 1993) of each score's AUC, in units of its
+    spread under independent labels, so that a score with many ties counts for as much as one without. It uses how the
+    scores depend on each other: k copies of one score cost nothing. The scores must not have been fitted on these labels.
+
+    Labels move by whole duplicate group, and only between groups of the same size; a group of both sides deals its own
+    anew among its samples. So the number of members stays, and sides with larger groups cannot show as a difference. A
+    group of a size of its own never moves: where none can, all p-values are 1.
+
+    Args:
+        scores: (k, n), any real dtype; higher means more likely a member.
+        labels: (n,) bool or 0 and 1; 1 is a member.
+        groups: (n,) int64, equal for duplicates; None where samples are independent.
+        permutations: B, at least 1.
+        seed: of all permutations.
+        two_sided: whether an AUC below 0.5 counts as well; the price is that of twice as many scores.
+
+    Returns:
+        (k,) float64: (1 + b)/(1 + B), b the permutations whose highest statistic of all k reaches this score's. Exact
+        in false alarms for any B (Phipson and Smyth, Stat. Appl. Genet. Mol. Biol. 9, 2010).
+
+    Raises:
+        ValueError: a score is NaN or infinite, the shapes do not match, or there is no permutation.
+        LmiaError: not both members and nonmembers are there.
+
+    Example:
+        >>> scores = torch.stack([torch.arange(40.0), torch.arange(40.0) % 7])
+        >>> max_statistic(scores, torch.arange(40) >= 20, permutations=999)
+        tensor([0.0010, 0.7350], dtype=torch.float64)
+    """
+    if scores.ndim != 2 or permutations < 1:
+        raise ValueError(f"scores must be (k, n), but are {tuple(scores.shape)}; permutations are {permutations}")
+    truth = as_truth(labels, scores.shape[1])
+    given = truth.numpy().astype(np.float64)
+    blocks = _blocks(given, as_groups(groups, len(truth)).numpy())
+    signed, scale = _signed_ranks(scores)
+    found = _statistics(given[None], signed, scale, two_sided)[0]
+    random, reached = np.random.default_rng(seed), np.zeros(len(found), np.int64)
+    step = max(1, _CELLS // len(truth))
+    for start in range(0, permutations, step):
+        dealt = np.repeat(given[None], min(step, permutations - start), axis=0)
+        for one in dealt:
+            for block in blocks:
+                one[block.rows] = block.deal(random)
+        highest = _statistics(dealt, signed, scale, two_sided).max(1, initial=-np.inf)
+        reached += (highest[:, None] >= found).sum(0)
+    return torch.from_numpy((1 + reached) / (1 + permutations))
+
+
+def _signed_ranks(scores: Tensor) -> tuple[Floats, Floats]:
+    """Count for each score how many lie below minus how many above it, (n, k), and one over the norm of these, (k,).
+
+    Summed over members it is mn(2 AUC - 1), in whole numbers: so equal statistics are equal to the last bit.
+    """
+    columns, n = np.empty((scores.shape[1], len(scores))), scores.shape[1]
+    for i, score in enumerate(scores):
+        ranks = dense_ranks(as_finite(score))
+        at = torch.bincount(ranks)
+        columns[:, i] = (2 * at.cumsum(0) - at - n)[ranks].numpy()
+    norms = np.sqrt((columns**2).sum(0))
+    return columns, np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > 0)
+
+
+def _statistics(dealt: Floats, signed: Floats, scale: Floats, two_sided: bool) -> Floats:
+    """Compute every score's statistic under every deal of labels, (b, k)."""
+    sums: Floats = (dealt @ signed) * scale
+    return np.abs(sums) if two_sided else sums
+
+
+@dataclass(frozen=True)
+class _Block:
+    """The groups of one size, between which labels may move.
+
+    Args:
+        rows: (g, c) the c samples of each group.
+        held: (g, c) their labels, 0.0 and 1.0.
+        mixed: the groups that hold both sides.
+    """
+
+    rows: NDArray[np.int64]
+    held: Floats
+    mixed: NDArray[np.int64]
+
+    def deal(self, random: np.random.Generator) -> Floats:
+        """Deal the labels anew, (g, c) or (g, 1)."""
+        if len(self.mixed) == 0:
+            return _some(random, len(self.held), int(self.held[:, 0].sum()))[:, None].astype(np.float64)
+        held = self.held.copy()
+        held[self.mixed] = random.permuted(held[self.mixed], axis=1)
+        return random.permutation(held)
+
+
+def _blocks(labels: Floats, groups: NDArray[np.int64]) -> list[_Block]:
+    """Sort groups by size; of a size that only one side has, none can move and none is listed."""
+    sizes = np.bincount(groups)[groups]
+    order = np.lexsort((groups, sizes))
+    found = []
+    for some in np.split(order, np.flatnonzero(np.diff(sizes[order])) + 1):
+        rows = some.reshape(-1, sizes[some[0]])
+        held = labels[rows]
+        if 0 < held.mean() < 1:
+            found.append(_Block(rows, held, np.flatnonzero(held.min(1) != held.max(1))))
+    return found
+
+
+def _some(random: np.random.Generator, count: int, chosen: int) -> NDArray[np.bool_]:
+    """Choose so many of `count` that every choice is as likely, several times faster than by shuffling them all.
+
+    Each alone at about the right rate, then as many again as are missing or too many: by symmetry exact at any rate.
+    """
+    picked: NDArray[np.bool_] = random.random(count, dtype=np.float32) < chosen / count
+    surplus = int(picked.sum()) - chosen
+    among = np.flatnonzero(picked if surplus > 0 else ~picked)
+    picked[random.choice(among, abs(surplus), replace=False, shuffle=False)] = surplus < 0
+    return picked
