@@ -100,11 +100,12 @@ def test_five_formats_one_truth(folder, tmp_path):
     every = {}
     for ending in (".tar", ".csv", ".jsonl", ".parquet", "-folder"):
         out = tmp_path / ending.strip(".-")
-        audit(folder, out, specs.target(f"local-dir:{folder}/clip"), ending, ["csa"])
+        target = specs.target(f"local-dir:{folder}/clip")
+        audit(folder, out, target, ending, ["csa"])
         rows = pq.read_table(out / "scores.parquet").to_pylist()
         assert len(rows) == len({row["key"] for row in rows})
-        store = out / "cache"
-        cosines = np.concatenate([np.load(path) for path in sorted(store.glob("*/cosine/*.npy"))])
+        store = extractor_of(target, out).store.folder  # beside it lies the twin's
+        cosines = np.concatenate([np.load(path) for path in sorted(store.glob("cosine/*.npy"))])
         every[ending] = np.sort(cosines)
         assert len(every[ending]) == 200
     for ending, cosines in every.items():

@@ -113,7 +113,7 @@ def _signed_ranks(scores: Tensor) -> tuple[Floats, Floats]:
     """
     columns, n = np.empty((scores.shape[1], len(scores))), scores.shape[1]
     for i, score in enumerate(scores):
-        ranks = dense_ranks(as_finite(score))
+        ranks = dense_ranks(score)
         at = torch.bincount(ranks)
         columns[:, i] = (2 * at.cumsum(0) - at - n)[ranks].numpy()
     norms = np.sqrt((columns**2).sum(0))
