@@ -12,6 +12,7 @@ from evidence.cases import binormal, samples
 from lmia.errors import LmiaError
 from lmia.evidence.adjusted import adjusted_auroc, adjusted_difference, overlap, strata
 from lmia.evidence.auc import auroc, auroc_difference
+from lmia.evidence.ranks import dense_ranks
 
 
 @st.composite
@@ -60,19 +61,23 @@ def test_strata_follow_the_blind_score_and_split_no_tie(case, count):
 
 def test_strata_of_distinct_scores_are_of_one_size():
     blind = torch.randperm(200, generator=torch.Generator().manual_seed(0)).float()
-    found = strata(blind, torch.arange(200) < 100)
-    assert found.bincount().tolist()[0] in range(18, 23)
-    assert found.bincount().sum() == 200
+    assert strata(blind, torch.arange(200) < 100).bincount().tolist() == [20] * 10
     alternating = strata(torch.arange(200.0), torch.arange(200) % 2 == 0)
     assert alternating.tolist() == [row // 20 for row in range(200)]
 
 
 def test_the_smaller_side_weighs_as_much_as_the_larger():
     """100 members high up among 10,000 nonmembers: plain deciles would put most of them into one stratum."""
-    blind = torch.cat([torch.randn(100) * 0.3 + 2, torch.randn(10_000)])
+    blind = torch.randn(10_100, generator=torch.Generator().manual_seed(0))
+    blind[:100] = blind[:100] * 0.3 + 2
     found = strata(blind, torch.arange(10_100) < 100)
     shares = 0.5 * (found[:100].bincount(minlength=10) / 100 + found[100:].bincount(minlength=10) / 10_000)
     assert shares.tolist() == pytest.approx([0.1] * 10, abs=0.02)
+
+
+def test_a_blind_score_of_two_values_makes_two_strata():
+    blind = torch.arange(100) // 50
+    assert torch.equal(strata(blind.float(), torch.arange(100) % 2 == 0), blind)
 
 
 def test_a_constant_blind_score_is_one_stratum():
@@ -215,6 +220,17 @@ def test_a_score_that_only_sees_the_shift_is_undone():
     assert overlap(kind, labels) == pytest.approx(0.4, abs=0.04)
 
 
+def test_a_shift_of_a_continuous_blind_score_falls_to_one_half_and_memory_stays():
+    random, labels = np.random.default_rng(0), np.arange(4000) % 2 == 0
+    blind, noise = random.normal(labels * 0.8), random.normal(size=4000)
+    truth, where = torch.from_numpy(labels), strata(torch.from_numpy(blind), torch.from_numpy(labels))
+    shift, memory = torch.from_numpy(blind + 0.3 * noise), torch.from_numpy(labels * 0.8 + noise)
+    assert auroc(shift, truth).low > 0.65
+    assert abs(adjusted_auroc(shift, truth, where).value - 0.5) < 0.04
+    assert adjusted_auroc(memory, truth, where).low > 0.65
+    assert adjusted_difference(memory, shift, truth, where).low > 0.1
+
+
 def test_memory_beside_the_shift_stays():
     generator = torch.Generator().manual_seed(3)
     labels = torch.arange(4000) < 2000
@@ -255,6 +271,17 @@ def test_the_interval_covers_where_strata_differ():
         return adjusted_auroc(torch.randn(600, generator=generator) + gain[where] * labels, labels, where)
 
     assert 0.93 <= coverage(draw, truth, 1200) <= 0.97
+
+
+def test_the_null_interval_covers_with_strata_of_unlike_size_whose_scores_differ():
+    random = np.random.default_rng(1)
+
+    def draw():
+        where = random.choice(5, 300, p=[0.4, 0.3, 0.15, 0.1, 0.05])
+        labels = random.random(300) < np.array([0.2, 0.4, 0.5, 0.6, 0.8])[where]
+        return adjusted_auroc(*map(torch.from_numpy, (random.normal(size=300) + where, labels, where)))
+
+    assert 0.93 <= coverage(draw, 0.5, 1000) <= 0.97
 
 
 @pytest.mark.parametrize("mixed", [False, True])
@@ -336,7 +363,7 @@ def test_copies_and_groups_of_many_strata_do_not_tighten_a_flawless_bound():
 @given(stratified())
 def test_scores_of_one_order_within_strata_differ_by_exactly_nothing(case):
     scores, labels, where, groups = case
-    found = adjusted_difference(scores, scores.double() * 4 + 1e5 * where, labels, where, groups)
+    found = adjusted_difference(scores, 4 * dense_ranks(scores) + 1000 * where, labels, where, groups)
     assert found is None or ends(found) == (0.0, 0.0, 0.0)
 
 
