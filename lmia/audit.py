@@ -16,20 +16,20 @@ import lmia
 from lmia import judging, record, roles, specs
 from lmia.attack import Attack
 from lmia.blind import Blind
-from lmia.controls import baselines, besides, extracted, notes, power
+from lmia.controls import controls
 from lmia.data import AuditData
 from lmia.errors import LmiaError
 from lmia.extract import FeatureExtractor
 from lmia.registry import registry
 from lmia.report import AuditReport
 from lmia.report.archive import write_report
-from lmia.report.model import Validity
 from lmia.report.pairs import write_pairs
 from lmia.report.scores import score_table, write_scores
 from lmia.report.sentences import standard_limits
 from lmia.setup import Setup
 from lmia.showing import shown_pairs
 from lmia.target import Target
+from lmia.validity import validity
 
 
 def run_audit(
@@ -91,8 +91,10 @@ def run_audit(
     )
     folder = record.prepare(Path(out), config)
     trainer = trainer or record.trainer()
-    plan, extraction, measurements = setup.extract(trainer)
-    controls = extracted(setup, placebo, trainer)
+    beside = controls(setup, placebo)
+    twins = [control.setup.model for control in beside if control.kind == "twin"]
+    plan, extraction, measurements = setup.extract(trainer, twins)
+    beside = [control.extracted(trainer) for control in beside]
     leave_the_others(trainer)
     part = roles.assign(data, plan, model.store, seed)
     blind = Blind.make(setup, part, measurements)
@@ -100,7 +102,6 @@ def run_audit(
     ran = {name: blind.run(attack, name) for attack, name in zip(made, setup.names, strict=True)}
     rows = [row for name, one in ran.items() if one.scored for row in judge.rows(name, one.scored)]
     digest = write_scores(score_table(rows), folder / "scores.parquet")
-    without, noted = baselines(part, seed, confidence)
     question: Literal["leakage", "use"] = "use" if "suspects" in part.parts else "leakage"
     report = AuditReport(
         question=question,
@@ -111,9 +112,7 @@ def run_audit(
         views=record.views(model, setup.views),
         roles=part.counts,
         attacks=[judge.judge(one.result, one.scored) if one.scored else one.result for one in ran.values()],
-        validity=Validity(
-            power(part, detect), without, besides(controls, part, ran, judge), [*noted, *notes(controls)]
-        ),
+        validity=validity(beside, ran, judge, detect),
         warnings=part.warnings,
         limits=standard_limits(question),
         extraction=extraction,

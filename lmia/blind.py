@@ -12,8 +12,8 @@ import torch
 from lmia import evidence, judging, record, roles, scoring
 from lmia.attack import Attack
 from lmia.errors import NothingToLearn
-from lmia.extract import Measurement
 from lmia.gather import gather
+from lmia.measurement import Measurement
 from lmia.report import AttackResult
 from lmia.roles import Roles, Rows
 from lmia.samples import Known, Samples

@@ -6,44 +6,30 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from lmia.attack import Attack, Batch
+from lmia.attack import Batch
 from lmia.data import AuditData, Read, Shard
 from lmia.errors import LmiaError
+from lmia.measurement import Measurement
 from lmia.picture import Facts
 from lmia.quiet import quiet
-from lmia.samples import Samples
 from lmia.settings import digest, made_by, plain
 from lmia.source import Rejected
 from lmia.store import Store, default_cache
 from lmia.streams import Streams, streams
 from lmia.target import Target
-from lmia.views import IDENTITY, Identity, View, Views
+from lmia.views import Identity, Views, checked_views
 
 WINDOW = 4096
 """Captions encoded together: sorted by length and each once, so that short ones are not padded to long ones."""
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """A white-box measurement to take in the pass: an attack's `measure`, with its bank of anchors if it wants one."""
-
-    attack: Attack
-    anchors: Samples | None = None
-
-    @property
-    def array(self) -> str:
-        """Its name in the store: changes with the attack's code version, settings and anchors."""
-        bank = [] if self.anchors is None else self.anchors.ids.tolist()
-        return "measured@" + digest(plain(self.attack), made_by(self.attack), bank)[:16]
 
 
 @dataclass
@@ -78,7 +64,14 @@ class FeatureExtractor(LightningModule):
         self.measurements: Sequence[Measurement] = ()
         self.encoded = {"images": 0, "captions": 0}
         self.streams = Streams()
+        self.todo: frozenset[str] = frozenset()
+        self.besides = nn.ModuleList()  # so that they follow to the device
         self._shards: dict[str, _Open] = {}
+
+    @property
+    def together(self) -> list[FeatureExtractor]:
+        """This model and those that see the same pictures in the same pass."""
+        return [self, *cast("Iterable[FeatureExtractor]", self.besides)]
 
     def view_names(self, active: bool) -> tuple[str, ...]:
         """Name the views that attacks get to see: all of them, or the identity alone."""
@@ -117,9 +110,16 @@ class FeatureExtractor(LightningModule):
         return batch
 
     def predict_step(self, batch: Read, batch_idx: int) -> int:
-        """Encode a batch's images at once, its captions when a window of them is full or the shard ends; return b."""
+        """Let every model that lacks the batch's shard see the batch; return b."""
         if batch.error is not None:
             raise batch.error
+        for one in self.together:
+            if batch.shard in one.todo:
+                one.take(batch)
+        return len(batch.rows)
+
+    def take(self, batch: Read) -> None:
+        """Encode a batch's images at once, its captions when a window of them is full or the shard ends."""
         shard = self._shards.setdefault(batch.shard, _Open())
         shard.rejected += batch.rejected
         if batch.pixels is not None:
@@ -130,7 +130,16 @@ class FeatureExtractor(LightningModule):
             self._close_window(shard)
         if batch.last:
             self._commit(batch.shard, self._shards.pop(batch.shard))
-        return len(batch.rows)
+
+    def lack(self, shards: Iterable[Shard], arrays: Sequence[str], measurements: Sequence[Measurement]) -> None:
+        """Find out what this model's store lacks, and want no more than that."""
+        names = [*arrays, *(measurement.array for measurement in measurements)]
+        lacking = {shard.key: self.store.lacks(shard.key, names) for shard in shards}
+        self.todo = frozenset(key for key, some in lacking.items() if some)
+        every = {name for some in lacking.values() for name in some}
+        self.wanted = frozenset(every & set(arrays))
+        self.measurements = [m for m in measurements if m.array in every]
+        self.encoded = {"images": 0, "captions": 0}
 
     def _seen(self) -> list[str]:
         """Name the views that some wanted array is of; one that a view shares with the identity is the identity's."""
@@ -234,21 +243,6 @@ def _floats(raw: Tensor) -> Tensor:
     return raw.to(torch.float32).div_(255)
 
 
-def checked_views(augmentation: Views) -> dict[str, View]:
-    """Return an augmentation set's views, the identity first.
-
-    Raises:
-        LmiaError: the set does not begin with `"identity": View()`.
-    """
-    views = augmentation.views()
-    if next(iter(views), None) != "identity" or views["identity"] != IDENTITY:
-        raise LmiaError(
-            f"The views {list(views)[:3]} of {type(augmentation).__name__} do not begin with an untouched 'identity'.",
-            "Its author must return {'identity': lmia.View(), ...}.",
-        )
-    return views
-
-
 def extract(
     trainer: Trainer,
     extractor: FeatureExtractor,
@@ -256,6 +250,7 @@ def extract(
     shards: Sequence[Shard],
     arrays: Sequence[str],
     measurements: Sequence[Measurement] = (),
+    besides: Sequence[FeatureExtractor] = (),
 ) -> dict[str, object]:
     """Compute what the store lacks of `shards`, in one pass over their images, and say what it took.
 
@@ -266,31 +261,32 @@ def extract(
         shards: all shards that the audit uses.
         arrays: as `FeatureExtractor.arrays` names them.
         measurements: white-box measurements to take.
+        besides: models with the target's own preprocessing and views, which see the same pictures in the same pass.
 
     Returns:
         `shards`, `shards_cached`, `images_encoded`, `captions_encoded`, `seconds`, `pairs_per_second` and `devices`.
         The counts of encodings are this process's.
     """
     _whole(trainer)
-    names = [*arrays, *(measurement.array for measurement in measurements)]
     distinct = list({shard.key: shard for shard in shards}.values())
-    todo = [shard for shard in distinct if extractor.store.lacks(shard.key, names)]
-    extractor.encoded = {"images": 0, "captions": 0}
+    extractor.besides = nn.ModuleList(besides)
+    for one in extractor.together:
+        one.lack(distinct, arrays, measurements)
+        one.target.eval()
     start = time.perf_counter()
-    if todo:
-        lacking = {name for shard in todo for name in extractor.store.lacks(shard.key, names)}
-        extractor.wanted = frozenset(lacking & set(arrays))
-        extractor.measurements = [m for m in measurements if m.array in lacking]
+    if todo := [shard for shard in distinct if any(shard.key in one.todo for one in extractor.together)]:
         data.todo, data.preprocess = todo, extractor.target.preprocess
-        extractor.target.eval()
         cores = torch.get_num_threads() // trainer.world_size if trainer.strategy.root_device.type == "cpu" else 0
         with quiet(), streams(cores) as data.streams:
-            extractor.streams = data.streams
+            for one in extractor.together:
+                one.streams = data.streams
             trainer.predict(extractor, datamodule=data, return_predictions=False)
+        trainer.strategy.barrier("extracted")  # else a rank that is done sees shards lacking that another is to write
+    extractor.besides = nn.ModuleList()
     seconds = time.perf_counter() - start
     return {
         "shards": len(distinct),
-        "shards_cached": len(distinct) - len(todo),
+        "shards_cached": len(distinct) - len(extractor.todo),
         "images_encoded": extractor.encoded["images"],
         "captions_encoded": extractor.encoded["captions"],
         "seconds": round(seconds, 2),

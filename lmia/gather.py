@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lmia.data import Shard
-from lmia.extract import FeatureExtractor, Measurement
+from lmia.extract import FeatureExtractor
+from lmia.measurement import Measurement
 from lmia.samples import Samples
 
 Rows = NDArray[np.int64]

@@ -16,8 +16,6 @@ from lmia.report.scores import RoleScores
 from lmia.roles import Roles
 
 DEFAULT_FPRS = (0.01, 0.001)
-_SIDES = ("members", "nonmembers")
-_USE = ("suspects", "calibration")
 _LEVELS = (0.01, 0.05, 0.1)
 
 
@@ -76,15 +74,14 @@ class Judge:
 
     def judge(self, result: AttackResult, scored: Scored) -> AttackResult:
         """Complete an attack's result with all that its scores show."""
-        with_truth = "members" in scored.parts
         shown = {part: scores for part, scores in scored.parts.items() if len(scores)}
         result = replace(result, histogram=evidence.histogram(shown))
-        return self._leakage(result, scored) if with_truth else self._use(result, scored)
+        return self._leakage(result, scored) if "members" in scored.parts else self._use(result, scored)
 
     def _leakage(self, result: AttackResult, scored: Scored) -> AttackResult:
-        scores, labels = scored.sides(_SIDES)
-        plain = torch.cat([self.plain[side] for side in _SIDES])
-        groups, at = self._groups(_SIDES), self.confidence
+        scores, labels = scored.sides(self.roles.sides)
+        plain = torch.cat([self.plain[side] for side in self.roles.sides])
+        groups, at = self._groups(), self.confidence
         return replace(
             result,
             auc=evidence.auroc(scores, labels, groups, confidence=at),
@@ -115,17 +112,17 @@ class Judge:
         """Complete what an attack shows on a model that cannot remember, and by how much the target lies above it."""
         if scored is None:
             return found
-        sides = _SIDES if "members" in scored.parts else _USE
-        (scores, labels), groups, at = scored.sides(sides), self._groups(sides), self.confidence
+        sides = self.roles.sides
+        (scores, labels), groups, at = scored.sides(sides), self._groups(), self.confidence
         found = replace(found, auc=evidence.auroc(scores, labels, groups, confidence=at))
         if on_target is None:
             return found
         target, _ = on_target.sides(sides)
         return replace(found, above=evidence.auroc_difference(target, scores, labels, groups, confidence=at))
 
-    def _groups(self, sides: Sequence[str]) -> Tensor | None:
-        """Return the duplicate groups of the audited rows, or None where every row is its own."""
-        groups = np.concatenate([self.roles.groups[self.roles.parts[side]] for side in sides])
+    def _groups(self) -> Tensor | None:
+        """Return the duplicate groups of both sides' rows, or None where every row is its own."""
+        groups = np.concatenate([self.roles.groups[self.roles.parts[side]] for side in self.roles.sides])
         return None if len(np.unique(groups)) == len(groups) else torch.from_numpy(groups)
 
     def rows(self, name: str, scored: Scored) -> list[RoleScores]:

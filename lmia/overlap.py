@@ -23,12 +23,14 @@ class Pictures:
     """The usable pairs of a source, n of them, and what was not usable.
 
     Args:
+        places: n positions of the pairs among all records of the source, as it is read.
         keys: n keys.
         captions: n captions.
         facts: n facts of the image files.
         rejected: records by reason.
     """
 
+    places: Sequence[int]
     keys: Sequence[str]
     captions: Sequence[str]
     facts: Sequence[Facts]
@@ -54,7 +56,8 @@ def read(source: Source, role: str, max_pixels: int = MAX_PIXELS) -> Pictures:
     Raises:
         LmiaError: the source cannot be read, or no pair of it can be used.
     """
-    keys, captions, facts = [], [], []
+    places, keys, captions, facts = [], [], [], []
+    place = 0
     rejected: Counter[str] = Counter()
     console = Console(file=sys.stderr)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
@@ -66,16 +69,24 @@ def read(source: Source, role: str, max_pixels: int = MAX_PIXELS) -> Pictures:
                 elif isinstance(opened, Rejected):
                     rejected[opened.reason] += 1
                 else:
+                    places.append(place)
                     keys.append(record.key.encode("utf-8", "backslashreplace").decode("utf-8"))
                     captions.append(record.caption)
                     facts.append(opened[1])
+                place += 1
     rows = source.draw(keys) if isinstance(source, Sample) else range(len(keys))
     if not keys:
         raise LmiaError(
             f"No pair of {role} ({describe(source)}) can be used: {dict(rejected) or 'it is empty'}.",
             "Mend what these reasons name, or give another SPEC.",
         )
-    return Pictures([keys[i] for i in rows], [captions[i] for i in rows], [facts[i] for i in rows], dict(rejected))
+    return Pictures(
+        [places[i] for i in rows],
+        [keys[i] for i in rows],
+        [captions[i] for i in rows],
+        [facts[i] for i in rows],
+        dict(rejected),
+    )
 
 
 def exact(one: Pictures, other: Pictures, rule: str) -> Rows:

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 from lmia.data import AuditData, Shard, shards_of
 from lmia.errors import LmiaError
+from lmia.evidence.duplicates import groups, same
 from lmia.report.model import RoleCount
 from lmia.settings import describe
 from lmia.source import Sample, Source
@@ -48,6 +47,11 @@ class Roles:
     groups: NDArray[np.int64]
     counts: Sequence[RoleCount]
     warnings: Sequence[str]
+
+    @property
+    def sides(self) -> tuple[str, str]:
+        """The two parts that an audit sets against each other."""
+        return ("members", "nonmembers") if "members" in self.parts else ("suspects", "calibration")
 
 
 def check_given(given: Mapping[str, Source]) -> None:
@@ -156,20 +160,10 @@ def duplicate_groups(rows: pa.Table) -> NDArray[np.int64]:
         >>> duplicate_groups(table).tolist()
         [0, 1, 0]
     """
-    n = len(rows)
     looks = [f"{phash} {' '.join(caption.lower().split())}" for phash, caption in
              zip(rows["phash"].to_pylist(), rows["caption"].to_pylist(), strict=True)]  # fmt: skip
-    edges = [_edges(rows["sha256"].to_pylist()), _edges(rows["url"].to_pylist()), _edges(looks)]
-    left, right = np.concatenate(edges, axis=1) if n else np.zeros((2, 0), np.int64)
-    graph = coo_matrix((np.ones(len(left), np.int8), (left, right)), shape=(n, n))
-    return connected_components(graph, directed=False)[1].astype(np.int64) if n else np.zeros(0, np.int64)
-
-
-def _edges(words: Sequence[str]) -> NDArray[np.int64]:
-    """Link each row to the first row with the same word; the empty word links nothing."""
-    first: dict[str, int] = {}
-    links = [(first.setdefault(word, i), i) for i, word in enumerate(words) if word]
-    return np.array([link for link in links if link[0] != link[1]], np.int64).reshape(-1, 2).T
+    first = [same(words, words) for words in (rows["sha256"].to_pylist(), rows["url"].to_pylist(), looks)]
+    return groups(len(rows), [(np.flatnonzero(one >= 0), one[one >= 0]) for one in first])
 
 
 def split(rows: Rows, groups: NDArray[np.int64], share: float, seed: int) -> tuple[Rows, Rows]:

@@ -13,8 +13,9 @@ from lmia import evidence, roles
 from lmia.attack import Attack
 from lmia.data import AuditData, Shard
 from lmia.errors import LmiaError
-from lmia.extract import FeatureExtractor, Measurement, extract
+from lmia.extract import FeatureExtractor, extract
 from lmia.gather import gather
+from lmia.measurement import Measurement
 from lmia.registry import registry
 
 
@@ -83,15 +84,25 @@ class Setup:
             at_most = min(sum(map(source.count, source.shards())), getattr(source, "n", sys.maxsize))
             evidence.check_fprs(self.fprs, round(at_most * share), asked=True)
 
-    def extract(self, trainer: Trainer) -> tuple[dict[str, list[Shard]], dict[str, object], list[Measurement]]:
-        """Extract what the attacks need; measurements against anchors take a second pass, when their features exist."""
+    def extract(
+        self, trainer: Trainer, besides: Sequence[FeatureExtractor] = ()
+    ) -> tuple[dict[str, list[Shard]], dict[str, object], list[Measurement]]:
+        """Extract what the attacks need; measurements against anchors take a second pass, when their features exist.
+
+        Args:
+            trainer: runs the passes.
+            besides: models of the same preprocessing and views, which see the pictures in the first pass as well.
+
+        Returns:
+            the shards by role, what the first pass took, and what was measured.
+        """
         plan = roles.plan(self.data)
         shards = [shard for role in plan.values() for shard in role]
         arrays = self.model.arrays(self.needs, self.views)
         measuring = [attack for attack in self.attacks if type(attack).measure is not Attack.measure]
         anchored = [attack for attack in measuring if "anchors" in attack.requires]
         measurements = [Measurement(attack) for attack in measuring if attack not in anchored]
-        told = extract(trainer, self.model, self.data, shards, arrays, measurements)
+        told = extract(trainer, self.model, self.data, shards, arrays, measurements, besides)
         if anchored:
             part = roles.assign(self.data, plan, self.model.store, self.seed)
             bank = gather(

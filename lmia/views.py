@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from lmia.errors import LmiaError
 from lmia.settings import Made
 
 
@@ -46,3 +47,18 @@ class Identity(Views):
     def views(self) -> dict[str, View]:
         """Return the identity view alone."""
         return {"identity": IDENTITY}
+
+
+def checked_views(augmentation: Views) -> dict[str, View]:
+    """Return an augmentation set's views, the identity first.
+
+    Raises:
+        LmiaError: the set does not begin with `"identity": View()`.
+    """
+    views = augmentation.views()
+    if next(iter(views), None) != "identity" or views["identity"] != IDENTITY:
+        raise LmiaError(
+            f"The views {list(views)[:3]} of {type(augmentation).__name__} do not begin with an untouched 'identity'.",
+            "Its author must return {'identity': lmia.View(), ...}.",
+        )
+    return views

@@ -65,7 +65,7 @@ def test_placebos_by_flag_by_config_and_by_replay(capsys):
     """A model that remembers other pairs: it tells these apart no better than chance."""
     assert audit(*WORDS, "--plugin", "plain", "--placebo", "toy:900:950", "--placebo", "toy:0:0", "--out", "flags") == 0
     out = capsys.readouterr().out
-    assert "On the placebo matrices, which cannot remember these pairs, no attack tells" in " ".join(out.split())
+    assert "On the placebo matrices, which cannot remember these pairs, no attack was found" in " ".join(out.split())
     assert audit("--config", "flags/config.yaml", "--out", "replayed") == 0
     found = [read_report(Path(name, "report.json")) for name in ("flags", "replayed")]
     assert found[0].validity.besides == found[1].validity.besides
@@ -76,8 +76,8 @@ def test_placebos_by_flag_by_config_and_by_replay(capsys):
 
 def test_the_auc_to_detect_is_said_and_replayed(capsys):
     assert audit(*WORDS, "--plugin", "plain", "--detect", "0.6", "--out", "flags") == 0
-    assert "150 + 150 detect AUC" in " ".join(capsys.readouterr().out.split())
-    assert "at 0.6 the power is" in read_report(Path("flags", "report.json")).validity.power
+    assert "With 150 + 150 pairs an AUC of" in " ".join(capsys.readouterr().out.split())
+    assert "an AUC of 0.6 in" in read_report(Path("flags", "report.json")).validity.power
     assert yaml.safe_load(Path("flags", "config.yaml").read_text())["detect"] == 0.6
     assert audit(*WORDS, "--plugin", "plain", "--detect", "0.5") == 2
     assert "The AUC to detect cannot be 0.5" in capsys.readouterr().err

@@ -6,7 +6,9 @@ from torch.nn.functional import normalize
 import lmia
 from lmia import record
 from lmia.data import AuditData, shards_of
-from lmia.extract import FeatureExtractor, Measurement, checked_views, extract
+from lmia.extract import FeatureExtractor, extract
+from lmia.measurement import Measurement
+from lmia.views import checked_views
 from worlds import Loss, Matrices, Noise, Reflections, picture
 
 

@@ -18,13 +18,25 @@ PLAYERS = sorted((ROOT / "plugins").rglob("*.py"))
 LAYERS = {
     "contracts": ["errors", "settings", "samples", "source", "target", "views", "attack"],
     "mechanisms": [
-        *("hookspecs", "registry", "picture", "data", "extract", "store", "gather"),
+        *("hookspecs", "registry", "picture", "data", "extract", "store", "gather", "measurement"),
         *("signals", "classifier", "quiet", "progress", "streams"),
     ],
     "judgement": ["evidence"],
     "for people": ["report"],
     "policy": [
-        *("roles", "scoring", "judging", "specs", "record", "showing", "setup", "blind", "controls", "audit"),
+        *(
+            "roles",
+            "scoring",
+            "judging",
+            "specs",
+            "record",
+            "showing",
+            "setup",
+            "blind",
+            "controls",
+            "validity",
+            "audit",
+        ),
         *("request", "testing", "flags", "options", "recompute", "canary", "overlap", "collection"),
     ],
     "shell": ["shell", "cli", "commands", "guide", "__main__"],

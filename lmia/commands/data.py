@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 from collections import Counter
@@ -169,15 +170,12 @@ def plain(roles: Mapping[str, Pictures], found: Found) -> dict[str, object]:
     }
 
 
-def kept(found: Found) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """Say which rows stay, `(n,)`: the first of each group, unless the group lies in several roles."""
-    order = np.arange(len(found.group))
-    least: dict[int, int] = {}
-    most: dict[int, int] = {}
-    for i in order[::-1]:
-        least[found.group[i]], most[found.group[i]] = i, most.get(found.group[i], i)
-    lone = [found.role[least[g]] == found.role[most[g]] for g in found.group]
-    return np.array([one and least[g] == i for i, (g, one) in enumerate(zip(found.group, lone, strict=True))], np.bool_)
+def removed(found: Found) -> dict[int, str]:
+    """Say which rows go, and why: pictures of several roles go from all of them, repeats but for the first."""
+    first = np.unique(found.group, return_index=True)[1][found.group]  # groups are numbered from 0 without gaps
+    mixed = np.bincount(found.group, found.role != found.role[first])[found.group] > 0
+    why = {int(i): "in several roles" for i in np.flatnonzero(mixed)}
+    return why | {int(i): "repeated" for i in np.flatnonzero(~mixed & (first != np.arange(len(first))))}
 
 
 def write_clean(
@@ -191,39 +189,47 @@ def write_clean(
     Raises:
         LmiaError: a role is left empty, or the folder cannot be written.
     """
-    stays, start, left, removed = kept(found), 0, {}, ["role,key"]
-    wanted: dict[str, set[str]] = {}
+    gone, start = removed(found), 0
+    stays: dict[str, dict[int, str]] = {}
+    listed = [("role", "key", "why")]
     for role, one in roles.items():
-        mine = stays[start : start + len(one)]
+        rows = range(start, start + len(one))
         start += len(one)
-        wanted[role] = {key for key, stay in zip(one.keys, mine, strict=True) if stay}
-        removed += [f'{role},"{key.replace(chr(34), 2 * chr(34))}"' for key in one.keys if key not in wanted[role]]
-        left[role] = len(wanted[role])
-        if not left[role]:
+        stays[role] = {one.places[i]: one.keys[i] for i, row in enumerate(rows) if row not in gone}
+        listed += [(role, one.keys[i], gone[row]) for i, row in enumerate(rows) if row in gone]
+        if not stays[role]:
             raise LmiaError(f"Nothing is left of {role}: all its pictures are in other roles.", "Give other pictures.")
+    text = io.StringIO()
+    csv.writer(text).writerows(listed)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for role, source in sources.items():
-            _write(source, wanted[role], folder / f"{role}.parquet")
+            _write(source, stays[role], folder / f"{role}.parquet")
     except OSError as error:
         raise LmiaError(f"'{folder}' cannot be written: {error.strerror or error}.", "Give another folder.") from error
-    write_aside(folder / "removed.csv", ("\n".join(removed) + "\n").encode())
-    return left
+    write_aside(folder / "removed.csv", text.getvalue().encode())
+    return {role: len(places) for role, places in stays.items()}
 
 
-def _write(source: Source, wanted: set[str], path: Path) -> None:
+def _write(source: Source, stays: Mapping[int, str], path: Path) -> None:
+    """Write the records at these places of a source under these keys, whole or not at all."""
     schema = pa.schema({"key": pa.string(), "caption": pa.string(), "url": pa.string(), "image": pa.binary()})
-    with pq.ParquetWriter(path, schema) as out:
-        rows: list[dict[str, object]] = []
-        for record in (record for shard in source.shards() for record in source.read(shard)):
-            if isinstance(record, Rejected) or record.key not in wanted:
-                continue
-            rows.append({"key": record.key, "caption": record.caption, "url": record.url, "image": _bytes(record)})
-            if len(rows) == _BATCH:
-                out.write_table(pa.Table.from_pylist(rows, schema))
-                rows = []
-        if rows:
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with pq.ParquetWriter(part, schema) as out:
+            rows: list[dict[str, object]] = []
+            for place, record in enumerate(record for shard in source.shards() for record in source.read(shard)):
+                if isinstance(record, Rejected) or place not in stays:
+                    continue
+                caption, url, image = record.caption, record.url, _bytes(record)
+                rows.append({"key": stays[place], "caption": caption, "url": url, "image": image})
+                if len(rows) == _BATCH:
+                    out.write_table(pa.Table.from_pylist(rows, schema))
+                    rows = []
             out.write_table(pa.Table.from_pylist(rows, schema))
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _bytes(pair: Pair) -> bytes:

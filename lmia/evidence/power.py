@@ -227,19 +227,21 @@ def spoken(
         ValueError: an argument is out of range.
 
     Example:
-        >>> print(spoken(500, 500))
-        500 + 500 detect AUC 0.566 at power 0.9; at 0.51 the power is 4 % (1 false alarm in 100).
-        >>> print(spoken(500, 500, alpha=0.05))
-        500 + 500 detect AUC 0.554 at power 0.9; at 0.51 the power is 14 % (1 false alarm in 20).
-        >>> print(spoken(3, 3))
-        3 + 3 cannot show even an AUC of 1 at power 0.9; at 0.51 the power is 0 % (1 false alarm in 100).
+        >>> print(spoken(500, 500))  # doctest: +NORMALIZE_WHITESPACE
+        With 500 + 500 pairs an AUC of 0.566 or more is found in 90 % of audits like this one (power 0.9);
+        an AUC of 0.51 in 4 % (at 1 false alarm in 100).
+        >>> print(spoken(3, 3))  # doctest: +NORMALIZE_WHITESPACE
+        With 3 + 3 pairs not even an AUC of 1 is found in 90 % of audits like this one (power 0.9);
+        an AUC of 0.51 in 0 % (at 1 false alarm in 100).
     """
     smallest = detectable(members, nonmembers, power, alpha, clusters)
-    shows = "cannot show even an AUC of 1" if smallest is None else f"detect AUC {ceil(smallest * 1000) / 1000:.3f}"
+    found = (
+        "not even an AUC of 1 is" if smallest is None else f"an AUC of {ceil(smallest * 1000) / 1000:.3f} or more is"
+    )
     chance = _seen(detect, members, nonmembers, alpha, clusters)
     return (
-        f"{members:,} + {nonmembers:,} {shows} at power {power:g}; at {detect:g} the power is {100 * chance:.0f} % "
-        f"(1 false alarm in {1 / alpha:.4g})."
+        f"With {members:,} + {nonmembers:,} pairs {found} found in {100 * power:g} % of audits like this one (power "
+        f"{power:g}); an AUC of {detect:g} in {100 * chance:.0f} % (at 1 false alarm in {1 / alpha:.4g})."
     )
 
 

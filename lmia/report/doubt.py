@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from lmia.evidence.estimate import Estimate
 from lmia.report.cells import interval, signed
 from lmia.report.findings import Table
 from lmia.report.model import AuditReport, Beside
@@ -35,41 +38,53 @@ def sentences(report: AuditReport) -> list[str]:
     return [*power, *_blind(report), *(_said(report, model, kind) for model, kind in models), *report.validity.notes]
 
 
-def fires(beside: Beside, among: int) -> bool:
-    """Whether an attack tells the two sides apart on a model that cannot remember, corrected for how many attacks ran."""
-    return beside.auc is not None and corrected_low(beside.auc, among) > 0.5
+def differs(auc: Estimate, among: int) -> bool:
+    """Whether an AUC lies off 0.5, on either side, corrected for having picked it of several (Bonferroni).
+
+    Example:
+        >>> differs(Estimate(0.4, 0.37, 0.43, 0.95, "DeLong", 900), 4), differs(Estimate(0.52, 0.5, 0.54, 0.95, "", 9), 1)
+        (True, False)
+    """
+    mirrored = replace(auc, value=1 - auc.value, low=1 - auc.high, high=1 - auc.low)
+    return max(corrected_low(auc, among), corrected_low(mirrored, among)) > 0.5
 
 
 def _blind(report: AuditReport) -> list[str]:
     """Say what the strongest blind baseline shows, corrected for how many were tried."""
-    found = [one for one in report.validity.baselines if one.auc is not None]
-    best = max(found, key=lambda one: one.auc.value if one.auc else 0.0, default=None)
-    if best is None or best.auc is None:
+    found = {one.kind: one.auc for one in report.validity.baselines if one.auc is not None}
+    if not found:
         return []
-    if corrected_low(best.auc, len(found)) > 0.5:
+    kind = max(found, key=lambda kind: _off(found[kind]))
+    if differs(found[kind], len(found)):
         return [
-            f"Without the model, the two sides can be told apart as well: by {_LOOKS[best.kind]}, AUC {interval(best.auc)}. "
+            f"Without the model, the two sides can be told apart as well: by {_LOOKS[kind]}, AUC {interval(found[kind])}. "
             "They differ in more than in who was trained on."
         ]
     return [
-        "Without the model, nothing tells the two sides apart: of captions, files and pixels, the highest AUC is "
-        f"{interval(best.auc)} ({_LOOKS[best.kind]})."
+        "Without the model, nothing was found that tells the two sides apart: of captions, files and pixels, farthest from "
+        f"guessing is AUC {interval(found[kind])} ({_LOOKS[kind]})."
     ]
 
 
 def _said(report: AuditReport, model: str, kind: str) -> str:
-    found = [beside for beside in report.validity.besides if beside.model == model and beside.auc]
-    best = max(found, key=lambda beside: beside.auc.value if beside.auc else 0.0)
+    found = {one.attack: (one.auc, one.above) for one in report.validity.besides if one.model == model and one.auc}
+    attack = max(found, key=lambda attack: _off(found[attack][0]))
+    auc, above = found[attack]
     where = "the target's architecture with random weights" if kind == "twin" else f"the placebo {model}"
-    if fires(best, len(found)):
+    higher = f" The target's AUC less that: {signed(above)}." if above else ""
+    if differs(auc, len(found)):
         return (
-            f"On {where}, which cannot remember these pairs, {best.attack} tells the two sides apart as well: AUC "
-            f"{interval(best.auc)}. At least that much lies in the data; the target lies {signed(best.above)} above it."
+            f"On {where}, which cannot remember these pairs, {attack} tells the two sides apart as well: AUC "
+            f"{interval(auc)}. At least that much lies in the data.{higher}"
         )
     return (
-        f"On {where}, which cannot remember these pairs, no attack tells the two sides apart: the highest AUC is "
-        f"{interval(best.auc)} ({best.attack}). The target lies {signed(best.above)} above it."
+        f"On {where}, which cannot remember these pairs, no attack was found to tell the two sides apart: farthest from "
+        f"guessing is AUC {interval(auc)} ({attack}).{higher}"
     )
+
+
+def _off(auc: Estimate) -> float:
+    return abs(auc.value - 0.5)
 
 
 def _auc(beside: Beside) -> str:

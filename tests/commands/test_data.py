@@ -1,14 +1,17 @@
 """`lmia data check` on planted duplicates."""
 
+import csv
 import io
 import json
 
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
 from lmia import overlap, specs
-from lmia.commands.data import check, main
+from lmia.commands.data import check, main, write_clean
 from lmia.errors import LmiaError
+from lmia.source import Pair, Source
 
 
 def encoded(image, **options):
@@ -72,8 +75,54 @@ def test_what_is_left_is_read_again_and_shares_nothing(world, tmp_path, capsys):
     again = check(roles)
     assert not any(again.across["members in nonmembers"][rule] for rule in ("sha256", "url", "looks"))
     removed = (tmp_path / "clean" / "removed.csv").read_text().splitlines()[1:]
+    assert {line.rpartition(",")[2] for line in removed} == {"in several roles"}
     assert len(removed) + sum(map(len, roles.values())) == 80
     assert len(roles["members"]) <= 20
+
+
+class Keys(Source):
+    """A picture of each colour, whatever the keys."""
+
+    def __init__(self, *pairs):
+        self.pairs = pairs
+
+    def shards(self):
+        return ["0", "1"]
+
+    def read(self, shard):
+        for key, colour in self.pairs[int(shard) :: 2]:
+            yield Pair(key, f"all {colour}", encoded(Image.effect_noise((40, 40), colour), format="PNG"))
+
+    def fingerprint(self, shard):
+        return shard
+
+
+def test_keys_that_come_twice_or_are_no_text_are_kept_apart(tmp_path):
+    """Places decide, not keys: the same key names other pictures in another shard."""
+    source = Keys(("a", 10), ("a", 60), ("=b", 110), ("odd\udc80", 160))
+    read = overlap.read(source, "mine")
+    assert len(read) == 4
+    found = check({"mine": read}, radius=0)
+    assert write_clean({"mine": source}, {"mine": read}, found, tmp_path / "clean") == {"mine": 4}
+    table = pq.read_table(tmp_path / "clean" / "mine.parquet").to_pylist()
+    assert [row["key"] for row in table] == ["a", "=b", "a", "odd\\udc80"]
+    assert len({row["image"] for row in table}) == 4
+
+
+def test_repeats_within_a_role_keep_the_first_and_say_so(tmp_path):
+    pairs = list(specs.source("emoji:0:3").read("scenes-0-3"))
+
+    class Twice(Keys):
+        def read(self, shard):
+            for pair in pairs:
+                yield Pair(f'{shard} "{pair.key}"', pair.caption, pair.image)
+
+    source = Twice()
+    read = overlap.read(source, "mine")
+    assert write_clean({"mine": source}, {"mine": read}, check({"mine": read}), tmp_path / "clean") == {"mine": 3}
+    with (tmp_path / "clean" / "removed.csv").open(newline="") as file:
+        listed = list(csv.reader(file))
+    assert listed[1:] == [["mine", f'1 "{pair.key}"', "repeated"] for pair in pairs]
 
 
 def test_placeholders_are_named(tmp_path):

@@ -32,8 +32,8 @@ def test_the_published_sentence_is_at_alpha_five_percent():
     t_test = ndtr((ndtri(0.95) + ndtri(0.9)) / np.sqrt(500))
     assert t_test == pytest.approx(0.552, abs=0.0005)
     assert detectable(500, 500, alpha=0.05) == pytest.approx(t_test, abs=0.002)
-    assert "at 0.51 the power is 14 %" in spoken(500, 500, alpha=0.05)
-    assert "at 0.51 the power is 4 %" in spoken(500, 500)
+    assert "an AUC of 0.51 in 14 %" in spoken(500, 500, alpha=0.05)
+    assert "an AUC of 0.51 in 4 %" in spoken(500, 500)
 
 
 def simulated(auc, m, n, alpha, clusters=1, correlation=0.0, repeats=4000, seed=0):
