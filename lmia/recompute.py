@@ -111,6 +111,8 @@ def verify(run: Run) -> Verification:
 def _left_out(run: Run, clustered: Sequence[str]) -> Iterator[str]:
     if clustered:
         yield f"intervals by duplicate group of {', '.join(clustered)}: the groups are not in {SCORES}; values were checked"
+    if run.report.validity.baselines:
+        yield f"what tells the sides apart without the model: captions and facts are not in {SCORES}"
     if run.report.validity.besides:
         yield f"what the attacks find on the twin and on placebos: their scores are not in {SCORES}"
     if run.report.question == "leakage" and YARDSTICK not in run.attacks:

@@ -209,11 +209,12 @@ def test_killed_in_mid_extraction_and_run_again(folder, tmp_path):
     assert whole.returncode == 0, whole.stderr
     killed = subprocess.Popen(command(tmp_path / "b", tmp_path / "again"), env=environment, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
-    while len(list((tmp_path / "b").glob("*/pairs/*.parquet"))) < 3 and time.monotonic() < deadline:
+    pairs = tmp_path / "b" / specs.target(f"local-dir:{folder}/clip").fingerprint() / "pairs"  # not the twin's
+    while len(list(pairs.glob("*.parquet"))) < 3 and time.monotonic() < deadline:
         time.sleep(0.05)
     killed.send_signal(signal.SIGKILL)
     killed.wait()
-    done = len(list((tmp_path / "b").glob("*/pairs/*.parquet")))
+    done = len(list(pairs.glob("*.parquet")))
     assert 3 <= done < 12
     again = subprocess.run(command(tmp_path / "b", tmp_path / "again"), env=environment, capture_output=True, text=True)
     assert again.returncode == 0, again.stderr

@@ -160,7 +160,7 @@ def judged(scores: NDArray[np.float64], key: Key, confidence: float = 0.95) -> T
     own = scores[np.arange(len(scores)), choices]
     wins, items = float(ranks.sum()) / (key.variants - 1), len(ranks)
     low, high = clopper_pearson(wins, items, confidence)
-    share = Estimate(wins / items, low, high, confidence, "Clopper-Pearson over items, conservative", items)
+    share = Estimate(wins / items, low, high, confidence, "Clopper-Pearson, each item as one draw", items)
     least = critical_sum(items, key.variants, key.alpha)
     found = least is not None and int(ranks.sum()) >= least
     tied = int(((scores == own[:, None]).sum(1) > 1).sum())
