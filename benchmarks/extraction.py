@@ -31,7 +31,7 @@ from lmia import record, specs
 from lmia.data import AuditData, shards_of
 from lmia.extract import FeatureExtractor, extract
 
-ROUNDS, BATCH = 7, 64
+ROUNDS, BATCH = 5, 64
 CORES = len(os.sched_getaffinity(0))
 
 

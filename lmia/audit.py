@@ -7,7 +7,6 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
 
 import torch.distributed
 from lightning.pytorch import Trainer
@@ -16,9 +15,10 @@ import lmia
 from lmia import judging, record, roles, specs
 from lmia.attack import Attack
 from lmia.blind import Blind
-from lmia.controls import controls
+from lmia.controls import asides, controls
 from lmia.data import AuditData
 from lmia.errors import LmiaError
+from lmia.evidence.judged import Question, Regime
 from lmia.extract import FeatureExtractor
 from lmia.registry import registry
 from lmia.report import AuditReport
@@ -26,10 +26,11 @@ from lmia.report.archive import write_report
 from lmia.report.pairs import write_pairs
 from lmia.report.scores import score_table, write_scores
 from lmia.report.sentences import standard_limits
+from lmia.ruling import verdict
 from lmia.setup import Setup
 from lmia.showing import shown_pairs
 from lmia.target import Target
-from lmia.validity import validity
+from lmia.validity import Doubt, validity
 
 
 def run_audit(
@@ -41,6 +42,7 @@ def run_audit(
     out: Path | str = "lmia-audit",
     fpr: Sequence[float] | None = None,
     detect: float = 0.51,
+    regime: Regime = "post hoc",
     seed: int = 0,
     confidence: float = 0.95,
     show_pairs: bool = False,
@@ -60,6 +62,9 @@ def run_audit(
         fpr: false positive rates to report; by default 0.01 and 0.001, as far as the data carries them. Rates that are
             asked for and cannot be carried are an error.
         detect: the AUC that the audit is to be able to see; the report says how surely it would.
+        regime: how the roles came about: `randomised`, drawn by lot before training, over several trainings; `one-run`,
+            drawn by lot before a single training; `post hoc`, found afterwards in whatever way. No audit can check it, and
+            post hoc no difference is proof.
         seed: of every cut, fit, shuffle and bootstrap.
         confidence: of every interval.
         show_pairs: also write pairs.html, which holds pictures and captions of the audited data.
@@ -87,7 +92,7 @@ def run_audit(
     )
     setup.check()
     config = record.config(
-        model, data, made, placebo, out, fpr, detect, seed, confidence, show_pairs, demo, trainer_config
+        model, data, made, placebo, out, fpr, detect, regime, seed, confidence, show_pairs, demo, trainer_config
     )
     folder = record.prepare(Path(out), config)
     trainer = trainer or record.trainer()
@@ -100,9 +105,18 @@ def run_audit(
     blind = Blind.make(setup, part, measurements)
     judge = blind.judge(confidence)
     ran = {name: blind.run(attack, name) for attack, name in zip(made, setup.names, strict=True)}
-    rows = [row for name, one in ran.items() if one.scored for row in judge.rows(name, one.scored)]
-    digest = write_scores(score_table(rows), folder / "scores.parquet")
-    question: Literal["leakage", "use"] = "use" if "suspects" in part.parts else "leakage"
+    doubt, beside_ran = Doubt.of(judge), asides(beside, judge)
+    rows = [row for name, one in ran.items() if one.scored for row in judge.rows(name, one.scored, doubt.comparison)]
+    there = [
+        row
+        for one in beside_ran
+        if one.ran.scored
+        for row in judge.rows(one.attack, one.ran.scored, doubt.comparison, one.model)
+    ]
+    digest = write_scores(score_table([*rows, *there]), folder / "scores.parquet")
+    question: Question = "use" if "suspects" in part.parts else "leakage"
+    trained = {name: type(one).fit is not Attack.fit for name, one in zip(setup.names, made, strict=True)}
+    doubts = validity(doubt, trained, ran, beside_ran, detect)
     report = AuditReport(
         question=question,
         demo=demo,
@@ -112,7 +126,7 @@ def run_audit(
         views=record.views(model, setup.views),
         roles=part.counts,
         attacks=[judge.judge(one.result, one.scored) if one.scored else one.result for one in ran.values()],
-        validity=validity(beside, ran, judge, detect),
+        validity=doubts,
         warnings=part.warnings,
         limits=standard_limits(question),
         extraction=extraction,
@@ -122,6 +136,7 @@ def run_audit(
         confidence=confidence,
         seconds=round(time.perf_counter() - started, 2),
         scores_sha256=digest,
+        verdict=verdict(doubts, question, regime, detect),
     )
     write_report(report, folder)
     if show_pairs:

@@ -13,6 +13,7 @@ from lmia import evidence, judging, record, roles, scoring
 from lmia.attack import Attack
 from lmia.errors import NothingToLearn
 from lmia.gather import gather
+from lmia.keys import unique_keys
 from lmia.measurement import Measurement
 from lmia.report import AttackResult
 from lmia.roles import Roles, Rows
@@ -78,7 +79,7 @@ class Blind:
     def judge(self, confidence: float) -> judging.Judge:
         """Return the judge of this audit's attacks."""
         plain = {name: self.judged.cosine[at, 0] for name, at in self.at.items()}
-        keys = judging.unique_keys(self.roles.rows["key"].to_pylist())
+        keys = unique_keys(self.roles.rows["key"].to_pylist())
         setup = self.setup
         return judging.Judge(self.roles, keys, setup.fprs, setup.asked, setup.seed, confidence, plain)
 

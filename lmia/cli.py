@@ -19,8 +19,10 @@ from lmia.attack import Attack
 from lmia.audit import run_audit
 from lmia.data import AuditData
 from lmia.errors import LmiaError
+from lmia.evidence.judged import Regime
 from lmia.extract import FeatureExtractor
 from lmia.guide import guide, trainer_guide
+from lmia.outlook import outlook
 from lmia.progress import PairProgress
 from lmia.quiet import quiet
 from lmia.record import TRAINER_DEFAULTS
@@ -45,6 +47,7 @@ class Auditor(Trainer):
         out: Path = Path("lmia-audit"),
         fpr: list[float] | None = None,
         detect: float = 0.51,
+        regime: Regime = "post hoc",
         seed: int = 0,
         confidence: float = 0.95,
         show_pairs: bool = False,
@@ -60,11 +63,16 @@ class Auditor(Trainer):
             out: folder of the report; files in it are replaced.
             fpr: false positive rates to report; 0.01 and 0.001 where the data carries them, unless told.
             detect: the AUC that the audit is to be able to see; the report says how surely it would.
+            regime: how the roles came about, which decides what a difference can prove: `randomised` (drawn by lot before
+                training, over several trainings), `one-run` (by lot before a single training), or `post hoc` (found
+                afterwards; no difference is then a proof).
             seed: of every cut, fit, shuffle and bootstrap.
             confidence: of every interval.
             show_pairs: also write pairs.html, which holds pictures and captions of the audited data.
             demo: whether the data is the embedded demo; set where neither model nor data is given.
         """
+        if self.global_rank == 0 and (said := outlook(datamodule, detect)):
+            print(said, file=sys.stderr)
         return run_audit(
             model,
             datamodule,
@@ -73,6 +81,7 @@ class Auditor(Trainer):
             out=out,
             fpr=fpr,
             detect=detect,
+            regime=regime,
             seed=seed,
             confidence=confidence,
             show_pairs=show_pairs,

@@ -5,7 +5,7 @@ What an attack finds on them is in the data, not in anyone's training.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -14,9 +14,9 @@ from lightning.pytorch import Trainer
 from lmia.blind import Blind, Ran
 from lmia.errors import LmiaError
 from lmia.extract import FeatureExtractor
-from lmia.judging import Judge, unique_keys
+from lmia.judging import Judge
+from lmia.keys import unique_keys
 from lmia.measurement import Measurement
-from lmia.report.model import Beside
 from lmia.setup import Setup
 from lmia.target import Target
 
@@ -73,21 +73,35 @@ def controls(setup: Setup, placebos: Sequence[Target]) -> list[Control]:
     return found + [_control(setup, name, "placebo", one) for name, one in zip(names, placebos, strict=True)]
 
 
-def besides(controls: Sequence[Control], ran: Mapping[str, Ran], judge: Judge) -> list[Beside]:
-    """Run every attack on every control, unchanged, and judge it there beside the target.
+@dataclass(frozen=True)
+class Aside:
+    """What became of an attack on a control.
+
+    Args:
+        model: the control's name.
+        kind: an untrained twin or a placebo.
+        attack: its name in the report.
+        ran: as on the target.
+    """
+
+    model: str
+    kind: Kind
+    attack: str
+    ran: Ran
+
+
+def asides(controls: Sequence[Control], judge: Judge) -> list[Aside]:
+    """Run every attack on every control, unchanged.
 
     Args:
         controls: extracted.
-        ran: what became of each attack on the target.
-        judge: of the audit.
+        judge: of the audit, who knows who is who.
     """
     found = []
     for control in controls:
         blind = Blind.make(control.setup, judge.roles, control.measurements)
         for attack, name in zip(control.setup.attacks, control.setup.names, strict=True):
-            there = blind.run(attack, name)
-            beside = Beside(control.name, control.kind, name, there.result.status, there.result.reason)
-            found.append(judge.beside(beside, there.scored, ran[name].scored))
+            found.append(Aside(control.name, control.kind, name, blind.run(attack, name)))
     return found
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from lmia.errors import LmiaError
-from lmia.picture import MAX_PIXELS, Facts, open_pair
+from lmia.picture import MAX_PIXELS, Facts, open_pairs
 from lmia.settings import class_path, digest, made_by
 from lmia.source import Pair, Rejected, Sample, Source
 from lmia.streams import Streams
@@ -143,16 +143,16 @@ class ShardReader(IterableDataset[Read]):
         return Read(shard.key, pixels, [row for _, row in pairs], rejected)
 
     def _open_all(self, records: Sequence[Pair | Rejected]) -> list[_Opened | Rejected]:
-        return [self._open(record) for record in records]
+        pairs = [record for record in records if isinstance(record, Pair)]
+        opened = iter(zip(pairs, open_pairs(pairs, self.preprocess, self.max_pixels), strict=True))
+        return [_row(*next(opened)) if isinstance(one, Pair) else Rejected(_text(one.key), one.reason) for one in records]
 
-    def _open(self, record: Pair | Rejected) -> _Opened | Rejected:
-        if isinstance(record, Rejected):
-            return Rejected(_text(record.key), record.reason)
-        opened = open_pair(record, self.max_pixels)
-        if isinstance(opened, Rejected):
-            return Rejected(_text(opened.key), opened.reason)
-        image, facts = opened
-        return self.preprocess(image), (_text(record.key), record.caption, facts)
+
+def _row(pair: Pair, opened: tuple[Tensor, Facts] | Rejected) -> _Opened | Rejected:
+    if isinstance(opened, Rejected):
+        return Rejected(_text(opened.key), opened.reason)
+    pixels, facts = opened
+    return pixels, (_text(pair.key), pair.caption, facts)
 
 
 def _groups(records: Iterator[Pair | Rejected], size: int) -> Iterator[list[Pair | Rejected]]:

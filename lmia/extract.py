@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -28,6 +30,8 @@ from lmia.streams import Streams, streams
 from lmia.target import Target
 from lmia.views import Identity, Views, checked_views
 
+STEPS = 2
+"""Steps that may wait for their results: closing one window and committing its shard, while the next is encoded."""
 WINDOW = 4096
 """Captions encoded together: sorted by length and each once, so that short ones are not padded to long ones."""
 
@@ -67,6 +71,7 @@ class FeatureExtractor(LightningModule):
         self.todo: frozenset[str] = frozenset()
         self.besides = nn.ModuleList()  # so that they follow to the device
         self._shards: dict[str, _Open] = {}
+        self._later: deque[Callable[[], None]] = deque()
 
     @property
     def together(self) -> list[FeatureExtractor]:
@@ -112,6 +117,7 @@ class FeatureExtractor(LightningModule):
     def predict_step(self, batch: Read, batch_idx: int) -> int:
         """Let every model that lacks the batch's shard see the batch; return b."""
         if batch.error is not None:
+            self.on_predict_end()
             raise batch.error
         for one in self.together:
             if batch.shard in one.todo:
@@ -129,7 +135,21 @@ class FeatureExtractor(LightningModule):
         if shard.waiting and (batch.last or shard.waiting >= WINDOW):
             self._close_window(shard)
         if batch.last:
-            self._commit(batch.shard, self._shards.pop(batch.shard))
+            self._do_later(partial(self._commit, batch.shard, self._shards.pop(batch.shard)))
+
+    def on_predict_end(self) -> None:
+        """Take every step that still waits."""
+        for one in self.together:
+            one._do_later()
+
+    def _do_later(self, step: Callable[[], None] | None = None) -> None:
+        """Put a step at the end of those that wait, and take the first ones; all of them where none is added.
+
+        Whoever waits for a shard's last features keeps the next shard from being encoded meanwhile.
+        """
+        self._later += [step] if step else []
+        while len(self._later) > (STEPS if step else 0):
+            self._later.popleft()()
 
     def lack(self, shards: Iterable[Shard], arrays: Sequence[str], measurements: Sequence[Measurement]) -> None:
         """Find out what this model's store lacks, and want no more than that."""
@@ -140,6 +160,7 @@ class FeatureExtractor(LightningModule):
         self.wanted = frozenset(every & set(arrays))
         self.measurements = [m for m in measurements if m.array in every]
         self.encoded = {"images": 0, "captions": 0}
+        self._later.clear()
 
     def _seen(self) -> list[str]:
         """Name the views that some wanted array is of; one that a view shares with the identity is the identity's."""
@@ -152,6 +173,9 @@ class FeatureExtractor(LightningModule):
 
     def _image_of(self, view: str) -> str:
         return "identity" if self.views[view].image is None else view
+
+    def _text_of(self, view: str) -> str:
+        return "identity" if self.views[view].caption is None else view
 
     def _see(self, shard: _Open, raw: Tensor, captions: list[str]) -> None:
         names = list(dict.fromkeys(map(self._image_of, self._seen())))
@@ -183,18 +207,25 @@ class FeatureExtractor(LightningModule):
         return {name: value.detach().float().cpu().numpy() for name, value in found.items()}
 
     def _close_window(self, shard: _Open) -> None:
-        """Encode the window's captions, take the cosines, and let go of what no attack asked for."""
+        """Begin to encode the window's captions; the rest is for later."""
         captions = [caption for _, caption, _ in shard.rows[-shard.waiting :]]
-        parts = [result() for result in shard.images]
-        images = {name: torch.cat([part[name] for part in parts]) for name in (parts[0] if parts else ())}
-        texts: dict[str, Tensor] = {}
-        for name in self._seen():
-            spoken = self.views[name].caption
-            text = "identity" if spoken is None else name
-            if text not in texts:
-                texts[text] = self._encode_captions(captions if spoken is None else [spoken(c) for c in captions])
-            self._keep(shard, name, images[self._image_of(name)], texts[text])
+        spoken = {self._text_of(name): self.views[name].caption for name in self._seen()}
+        texts = {
+            name: self._encode_captions(captions if view is None else [view(caption) for caption in captions])
+            for name, view in spoken.items()
+        }
+        self._do_later(partial(self._finish_window, shard, shard.images, texts))
         shard.images, shard.waiting = [], 0
+
+    def _finish_window(
+        self, shard: _Open, images: Sequence[Callable[[], dict[str, Tensor]]], texts: Mapping[str, Callable[[], Tensor]]
+    ) -> None:
+        """Take the window's cosines, and let go of what no attack asked for."""
+        parts = [result() for result in images]
+        seen = {name: torch.cat([part[name] for part in parts]) for name in (parts[0] if parts else ())}
+        said = {name: result() for name, result in texts.items()}
+        for name in self._seen():
+            self._keep(shard, name, seen[self._image_of(name)], said[self._text_of(name)])
 
     def _keep(self, shard: _Open, view: str, image: Tensor, text: Tensor) -> None:
         cosine = (normalize(image, dim=-1).double() * normalize(text, dim=-1).double()).sum(-1).float()
@@ -206,14 +237,18 @@ class FeatureExtractor(LightningModule):
             if name in self.wanted and fresh:
                 shard.done.setdefault(name, []).append(value.cpu().numpy())
 
-    def _encode_captions(self, captions: list[str], size: int = 256) -> Tensor:
-        """Encode each distinct caption once, `(n, d)`, in batches of similar length."""
+    def _encode_captions(self, captions: list[str], size: int = 256) -> Callable[[], Tensor]:
+        """Begin to encode each distinct caption once, in batches of similar length; return how to get `(n, d)`."""
         order = sorted(set(captions), key=lambda caption: (len(caption), caption))
         place = {caption: i for i, caption in enumerate(order)}
         results = [self.streams.run(self._encode_texts, order[i : i + size]) for i in range(0, len(order), size)]
         self.encoded["captions"] += len(order)
-        texts = torch.cat([result() for result in results])
-        return texts[torch.tensor([place[caption] for caption in captions], device=texts.device)]
+
+        def all_of_them() -> Tensor:
+            texts = torch.cat([result() for result in results])
+            return texts[torch.tensor([place[caption] for caption in captions], device=texts.device)]
+
+        return all_of_them
 
     def _encode_texts(self, captions: list[str]) -> Tensor:
         return self.target.encode_text(self.target.tokenize(captions).to(self.device)).float()

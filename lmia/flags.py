@@ -24,6 +24,7 @@ TOP = (
     "out",
     "fpr",
     "detect",
+    "regime",
     "seed",
     "confidence",
     "show_pairs",

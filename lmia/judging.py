@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -11,8 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lmia import evidence
-from lmia.report.model import AttackResult, Beside, SuspectSummary
-from lmia.report.scores import RoleScores
+from lmia.evidence.comparison import Comparison
+from lmia.report.model import AttackResult, SuspectSummary
+from lmia.report.scores import TARGET, RoleScores
 from lmia.roles import Roles
 
 DEFAULT_FPRS = (0.01, 0.001)
@@ -81,7 +83,7 @@ class Judge:
     def _leakage(self, result: AttackResult, scored: Scored) -> AttackResult:
         scores, labels = scored.sides(self.roles.sides)
         plain = torch.cat([self.plain[side] for side in self.roles.sides])
-        groups, at = self._groups(), self.confidence
+        groups, at = self.groups, self.confidence
         return replace(
             result,
             auc=evidence.auroc(scores, labels, groups, confidence=at),
@@ -108,59 +110,63 @@ class Judge:
         )  # fmt: skip
         return replace(result, suspects=SuspectSummary(len(q), smallest, found, note))
 
-    def beside(self, found: Beside, scored: Scored | None, on_target: Scored | None) -> Beside:
-        """Complete what an attack shows on a model that cannot remember, and by how much the target lies above it."""
-        if scored is None:
-            return found
-        sides = self.roles.sides
-        (scores, labels), groups, at = scored.sides(sides), self._groups(), self.confidence
-        found = replace(found, auc=evidence.auroc(scores, labels, groups, confidence=at))
-        if on_target is None:
-            return found
-        target, _ = on_target.sides(sides)
-        return replace(found, above=evidence.auroc_difference(target, scores, labels, groups, confidence=at))
+    @cached_property
+    def side_rows(self) -> NDArray[np.int64]:
+        """Rows of both sides, the first side's first, `(n,)`."""
+        return np.concatenate([self.roles.parts[side] for side in self.roles.sides])
 
-    def _groups(self) -> Tensor | None:
-        """Return the duplicate groups of both sides' rows, or None where every row is its own."""
-        groups = np.concatenate([self.roles.groups[self.roles.parts[side]] for side in self.roles.sides])
-        return None if len(np.unique(groups)) == len(groups) else torch.from_numpy(groups)
+    @cached_property
+    def labels(self) -> Tensor:
+        """Which of both sides' rows are the first side's, `(n,)` bool."""
+        return torch.arange(len(self.side_rows)) < len(self.roles.parts[self.roles.sides[0]])
 
-    def rows(self, name: str, scored: Scored) -> list[RoleScores]:
+    @cached_property
+    def groups(self) -> Tensor | None:
+        """Duplicate groups of both sides' rows, `(n,)`, numbered by name; None where every row is its own."""
+        names = [self._copies.get(row) or self.keys[row] for row in self.side_rows.tolist()]
+        number = {name: i for i, name in enumerate(sorted(set(names)))}
+        return None if len(number) == len(names) else torch.tensor([number[name] for name in names])
+
+    def rows(self, name: str, scored: Scored, comparison: Comparison, model: str = TARGET) -> list[RoleScores]:
         """Return an attack's rows of scores.parquet."""
+        strata = dict(zip(self.side_rows.tolist(), comparison.strata.tolist(), strict=True))
         found = []
         for part, scores in scored.parts.items():
             if part == "calibration":
                 continue
             q = evidence.benjamini_hochberg(scored.p[part]).numpy() if part == "suspects" else None
             folds = scored.folds if part == "suspects" else None
-            keys = [self.keys[row] for row in self.roles.parts[part]]
-            found.append(RoleScores(name, part, keys, _numpy(scores), _numpy(scored.p[part]), q, folds))  # type: ignore[arg-type]
-        keys = [self.keys[row] for row in self.roles.parts["calibration"]]
+            found.append(self._part(name, part, scores, strata, _numpy(scored.p[part]), q, folds, model))
         for fold, calibration in enumerate(scored.calibration):
-            which = np.full(len(keys), fold, np.int8) if scored.folds is not None else None
-            found.append(RoleScores(name, "calibration", keys, _numpy(calibration), None, None, which))
+            which = np.full(len(calibration), fold, np.int8) if scored.folds is not None else None
+            found.append(self._part(name, "calibration", calibration, strata, None, None, which, model))
         return found
 
+    def _part(
+        self,
+        name: str,
+        part: str,
+        scores: Tensor,
+        strata: Mapping[int, int],
+        p: NDArray[np.float64] | None,
+        q: NDArray[np.float64] | None,
+        folds: NDArray[np.int8] | None,
+        model: str,
+    ) -> RoleScores:
+        rows = self.roles.parts[part].tolist()
+        keys, group = [self.keys[row] for row in rows], [self._copies.get(row) for row in rows]
+        stratum = np.array([strata[row] for row in rows], np.int64) if part in self.roles.sides else None
+        return RoleScores(name, part, keys, _numpy(scores), p, q, folds, model, group, stratum)  # type: ignore[arg-type]
 
-def unique_keys(keys: Sequence[str]) -> list[str]:
-    """Make keys unique by numbering the later ones: two shards may use the same key.
-
-    Example:
-        >>> unique_keys(["a", "b", "a"])
-        ['a', 'b', 'a#2']
-    """
-    seen: dict[str, int] = {}
-    taken = set(keys)
-    found = []
-    for key in keys:
-        seen[key] = seen.get(key, 0) + 1
-        name = key
-        while seen[key] > 1 and (name == key or name in taken):
-            name = f"{key}#{seen[key]}"
-            seen[key] += name in taken
-        taken.add(name)
-        found.append(name)
-    return found
+    @cached_property
+    def _copies(self) -> dict[int, str]:
+        """Name the group of every row that has duplicates among the rows judged: by the first of their keys."""
+        judged = [part for part in ("members", "nonmembers", "suspects", "calibration") if part in self.roles.parts]
+        members: dict[int, list[int]] = {}
+        for row in np.concatenate([self.roles.parts[part] for part in judged]).tolist():
+            members.setdefault(int(self.roles.groups[row]), []).append(row)
+        several = (rows for rows in members.values() if len(rows) > 1)
+        return {row: name for rows in several for name in [min(self.keys[row] for row in rows)] for row in rows}
 
 
 def _numpy(values: Tensor) -> NDArray[np.float64]:

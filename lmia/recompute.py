@@ -12,9 +12,9 @@ import torch
 
 from lmia import evidence
 from lmia.errors import LmiaError
-from lmia.evidence.estimate import Estimate
 from lmia.evidence.order import out_of_order, surplus
-from lmia.judging import DEFAULT_FPRS, Judge, Scored
+from lmia.judging import DEFAULT_FPRS, Judge
+from lmia.recheck import doubts, scored
 from lmia.report.model import AttackResult, AuditReport
 from lmia.report.run import Floats, Mask, Rows, Run
 from lmia.report.scores import NAME as SCORES
@@ -26,7 +26,6 @@ YARDSTICK = "csa"
 
 _NUMBERS = ("auc", "versus_cosine", "tprs", "balanced_accuracy_best", "thresholds", "suspects", "curve", "histogram")
 _BLANK: Mapping[str, object] = {name: () if name in ("tprs", "thresholds") else None for name in _NUMBERS}
-_CLUSTERED = "by duplicate group"
 _ELSEWHERE = (
     "what was read and rejected, the target, the extraction, each attack's seconds and findings, warnings: "
     "not functions of the scores",
@@ -97,24 +96,23 @@ def verify(run: Run) -> Verification:
         for name in sorted({*run.attacks} - ran)
     ]
     found += [Difference(name, f"ran, but has no rows in {SCORES}") for name in sorted(ran - {*run.attacks})]
-    recomputed, clustered = 0, []
+    recomputed = 0
     for result in run.report.attacks:
         if result.name not in ran & run.attacks.keys():
             continue
         differences, leaves = _attack(run, result, fprs)
         found += [replace(one, where=f"{result.name}: {one.where}") for one in differences]
         recomputed += sum(isinstance(expected, int | float) for _, _, expected in leaves)
-        clustered += [result.name] if _CLUSTERED in repr((result.auc, result.versus_cosine, result.tprs)) else []
-    return Verification(found, recomputed, [*_left_out(run, clustered), *_ELSEWHERE])
+    if not found and run.attacks:
+        differences, leaves = _doubts(run, fprs)
+        found += differences
+        recomputed += sum(isinstance(expected, int | float) for _, _, expected in leaves)
+    return Verification(found, recomputed, [*_left_out(run), *_ELSEWHERE])
 
 
-def _left_out(run: Run, clustered: Sequence[str]) -> Iterator[str]:
-    if clustered:
-        yield f"intervals by duplicate group of {', '.join(clustered)}: the groups are not in {SCORES}; values were checked"
+def _left_out(run: Run) -> Iterator[str]:
     if run.report.validity.baselines:
-        yield f"what tells the sides apart without the model: captions and facts are not in {SCORES}"
-    if run.report.validity.besides:
-        yield f"what the attacks find on the twin and on placebos: their scores are not in {SCORES}"
+        yield f"what tells the sides apart without the model: captions and facts are not in {SCORES}; the strata made of it are"
     if run.report.question == "leakage" and YARDSTICK not in run.attacks:
         yield f"the comparison with the cosine: '{YARDSTICK}' is not among the attacks, so no cosines are in {SCORES}"
 
@@ -137,6 +135,18 @@ def _fprs(report: AuditReport) -> Sequence[float]:
 
 
 Leaf = tuple[str, object, object]
+
+
+def _doubts(run: Run, fprs: Sequence[float]) -> tuple[list[Difference], list[Leaf]]:
+    """Hold what the audit did to doubt itself, and its verdict, against the rows."""
+    first = next(iter(run.attacks.values()))
+    try:
+        validity, verdict = doubts(run, judge_of(run.report, first, fprs, {}))
+    except (LmiaError, ValueError, KeyError, IndexError, RuntimeError) as error:  # rows beside the target, or its report
+        return [Difference("validity", f"cannot be computed again: {' '.join(str(error).split())[:200]}")], []
+    parts = {"validity": (run.report.validity, validity), "verdict": (run.report.verdict, verdict)}
+    leaves = {name: list(_leaves(*pair, name)) for name, pair in parts.items()}
+    return list(_unequal(leaves)), [leaf for some in leaves.values() for leaf in some]
 
 
 def _attack(run: Run, result: AttackResult, fprs: Sequence[float]) -> tuple[list[Difference], list[Leaf]]:
@@ -178,24 +188,31 @@ def _unusable(report: AuditReport, rows: Rows, plain: Rows | None) -> Iterator[D
 def _judged(
     report: AuditReport, result: AttackResult, rows: Rows, plain: Rows, p: Floats, fprs: Sequence[float]
 ) -> AttackResult:
-    """Judge the scores as the audit did, every pair its own duplicate group."""
-    names: Sequence[str] = ROLES
-    places = {role: np.flatnonzero(rows.role == role) for role in names if (rows.role == role).any()}
-    parts = {role: torch.from_numpy(rows.score[at]) for role, at in places.items()}
-    cosines = {role: torch.from_numpy(plain.score[plain.role == role]) for role in names}
-    calibration = [torch.from_numpy(rows.score[(rows.role == "calibration") & fold]) for fold in _folds(rows)]
+    """Judge the scores as the audit did."""
+    found = scored(rows, p)
+    parts, cosines = found.parts, {role: torch.from_numpy(plain.score[plain.role == role]) for role in ROLES}
     needed = {"leakage": {"members", "nonmembers"}, "use": {"suspects"}}[report.question]
     if parts.keys() - {"calibration"} != needed:
         raise LmiaError(f"it has {', '.join(parts)}", f"A report on {report.question} has {', '.join(needed)}.")
-    of_suspects = {role: torch.from_numpy(p[at]) for role, at in places.items()}
-    roles = Roles((), pa.table({}), places, np.arange(len(rows)), (), ())
-    judge = Judge(roles, (), fprs, False, report.seed, report.confidence, cosines)
-    return judge.judge(replace(result, **_BLANK), Scored(parts, of_suspects, None, calibration))  # type: ignore[arg-type]
+    return judge_of(report, rows, fprs, cosines).judge(replace(result, **_BLANK), found)  # type: ignore[arg-type]
 
 
-def _folds(rows: Rows) -> list[Mask]:
-    """Return the rows of each fold; all of them where nothing was cross-fitted."""
-    return [np.isnan(rows.fold) if np.isnan(fold) else rows.fold == fold for fold in np.unique(rows.fold)]
+def judge_of(report: AuditReport, rows: Rows, fprs: Sequence[float], plain: Mapping[str, torch.Tensor]) -> Judge:
+    """Make the judge of an audit again from one attack's rows: who is who, and which pairs are duplicates.
+
+    Args:
+        report: of the audit.
+        rows: of an attack that ran.
+        fprs: of the report.
+        plain: cosines by role.
+    """
+    once = np.isnan(rows.fold) | (rows.role != "calibration") | (rows.fold == 0)  # calibration is scored once a fold
+    named: Sequence[str] = ROLES
+    places = {role: at for role in named if len(at := np.flatnonzero((rows.role == role) & once))}
+    names = [group or f"{key}" for group, key in zip(rows.group, rows.key, strict=True)]
+    groups = np.unique(np.array(names, np.str_), return_inverse=True)[1].astype(np.int64)
+    roles = Roles((), pa.table({}), places, groups, (), ())
+    return Judge(roles, list(rows.key), fprs, False, report.seed, report.confidence, plain)
 
 
 def _disagreeing(rows: Rows) -> tuple[list[Difference], Floats]:
@@ -209,7 +226,7 @@ def _disagreeing(rows: Rows) -> tuple[list[Difference], Floats]:
     if (wrong & ~out).any():
         found.append(Difference("p", "does not follow from the scores", rows.names(wrong & ~out)))
         moved = np.zeros(len(rows), bool)
-        for fold in _folds(rows):
+        for fold in rows.folds():
             mine, theirs = fold & audited & ~out & (rows.p > 0) & (rows.p <= 1), fold & ~audited
             moved[theirs] = surplus(rows.score[mine], rows.p[mine], rows.score[theirs])
         if moved.any():
@@ -236,7 +253,7 @@ def _misplaced(rows: Rows, audited: Mask) -> Mask:
 def _p(rows: Rows, audited: Mask) -> tuple[Floats, Mask]:
     """Compute p again, and find the rows that have another; NaN for calibration, which has none."""
     p, wrong = np.full(len(rows), np.nan), ~audited & ~np.isnan(rows.p)
-    for fold in _folds(rows):
+    for fold in rows.folds():
         mine, theirs = fold & audited, torch.from_numpy(rows.score[fold & ~audited])
         scores = rows.score[mine]
         # Folds were put on one scale after p was taken: scores an ulp apart may have met.
@@ -250,9 +267,7 @@ def _p(rows: Rows, audited: Mask) -> tuple[Floats, Mask]:
 
 def _leaves(written: object, expected: object, where: str) -> Iterator[Leaf]:
     """Yield every number and word of a field: where it stands, as written, as computed."""
-    if isinstance(written, Estimate) and isinstance(expected, Estimate) and _CLUSTERED in written.method:
-        yield f"{where}.value", written.value, expected.value
-    elif is_dataclass(expected) and isinstance(written, type(expected)):
+    if is_dataclass(expected) and isinstance(written, type(expected)):
         for one in fields(expected):
             yield from _leaves(getattr(written, one.name), getattr(expected, one.name), f"{where}.{one.name}")
     elif isinstance(expected, Mapping) and isinstance(written, Mapping) and expected.keys() == written.keys():

@@ -18,6 +18,7 @@ from lightning.pytorch import Trainer
 from lmia.attack import Attack
 from lmia.data import AuditData
 from lmia.errors import LmiaError
+from lmia.evidence.judged import Regime
 from lmia.extract import FeatureExtractor
 from lmia.progress import PairProgress
 from lmia.quiet import quiet
@@ -67,6 +68,7 @@ def config(
     out: Path | str,
     fpr: Sequence[float] | None,
     detect: float,
+    regime: Regime,
     seed: int,
     confidence: float,
     show_pairs: bool,
@@ -87,6 +89,7 @@ def config(
         "out": str(out),
         "fpr": list(fpr) if fpr is not None else None,
         "detect": detect,
+        "regime": regime,
         "seed": seed,
         "confidence": confidence,
         "show_pairs": show_pairs,

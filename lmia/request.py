@@ -132,6 +132,7 @@ def _demo(tree: Tree) -> None:
         raise LmiaError("Neither a model nor data is given, and no demo is installed.", "pip install 'lmia[demo]'")
     tree["demo"] = True
     tree.setdefault("show_pairs", True)
+    tree.setdefault("regime", specs.get("regime", "post hoc"))
     tree["plugin"] = tree["plugin"] or attack_configs("csa")
     for section, key, _, config_of in NAMED:
         word = specs.get("model" if key == "target" else key)

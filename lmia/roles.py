@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from lmia.data import AuditData, Shard, shards_of
 from lmia.errors import LmiaError
 from lmia.evidence.duplicates import groups, same
+from lmia.keys import unique_keys
 from lmia.report.model import RoleCount
 from lmia.settings import describe
 from lmia.source import Sample, Source
@@ -118,6 +119,8 @@ def assign(data: AuditData, plan: Mapping[str, Sequence[Shard]], store: Store, s
     groups = duplicate_groups(rows)
     warnings = _check_overlap(found, groups, rows, data.allow_overlap)
     parts, notes = _cut(found, groups, seed)
+    keys = unique_keys(rows["key"].to_pylist())
+    parts |= {part: _by_key(parts[part], keys) for part in (*AUDITED, "calibration") if part in parts}
     return Roles(shards, rows, parts, groups, _counts(records, found, parts, notes), warnings)
 
 
@@ -202,6 +205,11 @@ def _cut(
     known = parts.pop("known_nonmembers")
     parts["calibration"], parts["fit"] = split(known, groups, CALIBRATION_SHARE, seed + 2)
     return parts, notes
+
+
+def _by_key(some: Rows, keys: Sequence[str]) -> Rows:
+    """Put judged rows into the order of scores.parquet, so that whoever recomputes a number draws the same lots."""
+    return np.array(sorted(some.tolist(), key=keys.__getitem__), np.int64)
 
 
 def _counts(

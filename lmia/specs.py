@@ -50,13 +50,27 @@ def source_config(spec: str) -> Config:
 
 
 def target_config(spec: str, pretrained: str | None = None) -> Config:
-    """Return the config of the target that claims `spec`, with the weights `pretrained` names, if any."""
+    """Return the config of the target that claims `spec`, with the weights `pretrained` names, if any.
+
+    `demo` is the embedded demo's model, wherever it is installed, and `demo,random` its architecture untrained.
+    """
+    word, _, weights = spec.partition(",")
+    if word == "demo":
+        spec, pretrained = _demo_model(), pretrained or weights or None
     cls, args = registry().claim("target", spec)
     if pretrained is not None:
         if "pretrained" not in signature(cls).parameters:
             raise LmiaError(f"'{spec}' takes no --pretrained, got '{pretrained}'.", "Leave --pretrained out.")
         args = {**args, "pretrained": pretrained}
     return _config(cls, args)
+
+
+def _demo_model() -> str:
+    """Return the spec of the embedded demo's model."""
+    specs = registry().manager.hook.lmia_demo()
+    if not specs:
+        raise LmiaError("No demo is installed, so there is no model 'demo'.", "pip install 'lmia[demo]'")
+    return str(specs["model"])
 
 
 def views_config(name: str) -> Config:

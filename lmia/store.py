@@ -22,13 +22,14 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from lmia.errors import LmiaError
-from lmia.picture import STATISTICS, Facts
+from lmia.looks import STATISTICS
+from lmia.picture import Facts
 from lmia.source import Rejected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-FORMAT = 2
+FORMAT = 3
 """Of the rows' columns; rows of another format have other file names, and are made again from the images."""
 _FACTS = tuple(field.name for field in fields(Facts))
 _ROWS = ("key", "caption", *_FACTS)

@@ -132,7 +132,17 @@ def scenes(path):
     return "emoji:0:6"
 
 
-SOURCES = {"table": [a_csv, a_jsonl], "webdataset": [a_tar], "folder": [a_folder], "emoji": [scenes]}
+def shapes(path):
+    return "shapes:0:6"
+
+
+SOURCES = {
+    "table": [a_csv, a_jsonl],
+    "webdataset": [a_tar],
+    "folder": [a_folder],
+    "emoji": [scenes],
+    "shapes": [shapes],
+}
 
 
 def test_every_source_has_a_recipe():

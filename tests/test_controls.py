@@ -51,7 +51,7 @@ def test_the_twin_of_a_leaking_model_shows_nothing(tmp_path):
     assert plain.auc.low < 0.5 < plain.auc.high
     assert plain.above.low > 0
     assert plain.above.value == pytest.approx(report.attacks[0].auc.value - plain.auc.value)
-    assert "no attack was found to tell the two sides apart" in doubt.sentences(report)[2]
+    assert "no attack was found to tell the two sides apart" in doubt.sentences(report)[3]
     assert report.validity.notes == ["The blind baselines were trained on 300 pairs, judged on 300 others."]
 
 
@@ -73,8 +73,10 @@ def test_the_twins_numbers_are_the_twins(tmp_path):
 def test_a_twin_that_sees_a_difference_says_that_it_lies_in_the_data(tmp_path):
     report = audit(tmp_path, Impostor("0:300", leak=0.7), [Plain()])
     assert report.validity.besides[0].auc.low > 0.5
-    power, _, said = doubt.sentences(report)[:3]
+    power, _, alike, said = doubt.sentences(report)[:4]
     assert power == spoken(300, 300)
+    assert alike == "1 % of either side has a counterpart that looks alike."  # the captions number the pairs
+    assert report.verdict.word == "void"
     assert "plain tells the two sides apart as well" in said
     assert "lies in the data" in said
 
@@ -205,7 +207,7 @@ def test_what_tells_the_sides_apart_without_the_model_is_said(tmp_path, numbered
 
 def test_an_auc_below_one_half_is_a_difference_too():
     low = Estimate(0.3, 0.25, 0.35, 0.95, "DeLong", 600)
-    beside = Beside(TWIN, "twin", "csa", "ran", "", low, None)
+    beside = Beside(TWIN, "twin", "csa", "ran", "", low, None, low, 0.001)
     report = examples.leakage(validity=Validity(baselines=[Baseline("files", low)], besides=[beside]))
     blind, twin = doubt.sentences(report)
     assert "can be told apart as well: by properties of the files, AUC 0.300" in blind

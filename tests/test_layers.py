@@ -18,8 +18,8 @@ PLAYERS = sorted((ROOT / "plugins").rglob("*.py"))
 LAYERS = {
     "contracts": ["errors", "settings", "samples", "source", "target", "views", "attack"],
     "mechanisms": [
-        *("hookspecs", "registry", "picture", "data", "extract", "store", "gather", "measurement"),
-        *("signals", "classifier", "quiet", "progress", "streams"),
+        *("hookspecs", "registry", "keys", "looks", "picture", "data", "extract", "store", "gather", "measurement"),
+        *("signals", "classifier", "quiet", "progress", "streams", "ledger", "provenance"),
     ],
     "judgement": ["evidence"],
     "for people": ["report"],
@@ -35,9 +35,11 @@ LAYERS = {
             "blind",
             "controls",
             "validity",
+            "ruling",
             "audit",
         ),
-        *("request", "testing", "flags", "options", "recompute", "canary", "overlap", "collection"),
+        *("request", "testing", "flags", "options", "recompute", "recheck", "outlook", "canary", "overlap", "collection"),
+        *("stock", "altered", "seal"),
     ],
     "shell": ["shell", "cli", "commands", "guide", "__main__"],
 }
@@ -158,6 +160,7 @@ def test_plugins_do_not_know_each_other(path):
         ("kornia", ["plugins/lmia_kornia/"]),
         ("pluggy", ["lmia/hookspecs.py", "lmia/registry.py"]),
         ("torchmetrics", ["lmia/evidence/"]),
+        ("faiss", ["lmia/evidence/"]),
         ("jinja2", ["lmia/report/"]),
         ("matplotlib", ["lmia/report/"]),
         ("webdataset", ["plugins/lmia_webdataset/"]),

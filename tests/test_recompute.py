@@ -11,16 +11,19 @@ import pyarrow.parquet as pq
 import pytest
 
 import lmia
+from lmia import record
+from lmia.data import AuditData
 from lmia.errors import LmiaError
 from lmia.evidence.results import Histogram
+from lmia.extract import FeatureExtractor
 from lmia.recompute import verify
 from lmia.report.archive import read_report, write_report
-from lmia.report.model import Beside, Validity
 from lmia.report.run import read_run
 from lmia.report.scores import write_scores
 from lmia.source import Sample
 from lmia_csa import CSA
 from test_audit import audit
+from test_controls import Twinned
 from worlds import Noise, Plain
 
 
@@ -278,7 +281,7 @@ def test_without_cosines_the_comparison_is_left_out_and_said(tmp_path):
     assert any("'csa' is not among the attacks" in line for line in found.left_out)
 
 
-def test_duplicates_leave_their_intervals_out_but_not_the_values(tmp_path):
+def test_intervals_by_duplicate_group_are_recomputed(tmp_path):
     class Twice(Noise):
         def read(self, shard):
             for pair in super().read(shard):
@@ -291,11 +294,11 @@ def test_duplicates_leave_their_intervals_out_but_not_the_values(tmp_path):
     run = tmp_path / "out"
     found = verify(read_run(run))
     assert found.differences == []
-    assert any("by duplicate group of csa" in line for line in found.left_out)
     report = read_report(run / "report.json")
     (result,) = report.attacks
-    write_report(replace(report, attacks=(replace(result, auc=replace(result.auc, value=0.9)),)), run)
-    assert list(told(run)) == ["csa: auc.value"]
+    assert result.auc.method.endswith("clustered by duplicate group")
+    write_report(replace(report, attacks=(replace(result, auc=replace(result.auc, low=0.4)),)), run)
+    assert list(told(run)) == ["csa: auc.low"]
 
 
 @pytest.mark.parametrize(
@@ -334,10 +337,34 @@ def test_numbers_that_no_audit_writes_are_named_not_stumbled_over(run, column):
     assert set(names) <= set(told(run)[f"csa: {column}"].rows)
 
 
-def test_what_stands_beside_is_said_to_be_left_out(run):
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        (lambda r: replace(r, verdict=replace(r.verdict, word="none")), "verdict.word"),
+        (lambda r: replace(r, verdict=replace(r.verdict, detectable=0.501)), "verdict.detectable"),
+        (lambda r: replace(r, validity=replace(r.validity, overlap=0.99)), "validity.overlap"),
+        (lambda r: replace(r, validity=replace(r.validity, adjusted=(replace(r.validity.adjusted[0], p=0.25), *r.validity.adjusted[1:]))),
+         "validity.adjusted[0].p"),
+        (lambda r: replace(r, validity=replace(r.validity, power="much")), "validity.power"),
+    ],
+)  # fmt: skip
+def test_a_changed_doubt_or_verdict_is_named(run, change, where):
     report = read_report(run / "report.json")
-    twin = Beside("an untrained twin", "twin", "csa", "ran", auc=report.attacks[0].auc)
-    write_report(replace(report, validity=Validity(besides=(twin,))), run)
-    found = verify(read_run(run))
-    assert found.differences == []
-    assert any("twin" in line for line in found.left_out)
+    write_report(change(report), run)
+    assert list(told(run)) == [where]
+
+
+def test_the_twins_numbers_are_recomputed_and_its_scores_are_watched(tmp_path):
+    roles = {"members": Noise(0, 60), "nonmembers": Noise(400, 460), "known_nonmembers": Noise(800, 860),
+             "pool": Noise(1200, 1230)}  # fmt: skip
+    model = FeatureExtractor(Twinned("0:60", leak=0.7), None, tmp_path / "cache")
+    report = lmia.run_audit(
+        model, AuditData(**roles), [CSA()], out=tmp_path / "out", trainer=record.trainer(accelerator="cpu")
+    )
+    assert verify(read_run(tmp_path / "out")).differences == []
+    (beside,) = report.validity.besides
+    forged = replace(beside, above_adjusted=replace(beside.above_adjusted, low=0.3))
+    write_report(replace(report, validity=replace(report.validity, besides=(forged,))), tmp_path / "out")
+    assert list(told(tmp_path / "out")) == ["validity.besides[0].above_adjusted.low"]
+    edit(tmp_path / "out", lambda rows: [row.update(score=-row["score"]) for row in rows if row["model"] != "target"])
+    assert "scores.parquet" in told(tmp_path / "out")

@@ -5,7 +5,8 @@ import pyarrow as pa
 import pytest
 
 from lmia.errors import LmiaError
-from lmia.picture import STATISTICS, Facts
+from lmia.looks import STATISTICS
+from lmia.picture import Facts
 from lmia.source import Rejected
 from lmia.store import FORMAT, Store, default_cache
 

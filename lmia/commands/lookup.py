@@ -2,181 +2,202 @@
 
 from __future__ import annotations
 
+import csv
+import io
+from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet as pq
 
 from lmia import overlap, specs
 from lmia.commands import Parser
 from lmia.errors import LmiaError
-from lmia.evidence.duplicates import RADIUS, as_hashes, normal_caption, normal_url
-from lmia.evidence.duplicates import near_hashes as near
+from lmia.evidence.hashes import RADIUS
+from lmia.evidence.neighbours import THRESHOLD
+from lmia.overlap import Pictures
+from lmia.overlap.index import Part, columns_of, parts_of
+from lmia.overlap.lookup import HINTS, LISTED, NEAR, Listing, addresses, look_up, nearest, of_this_model
+from lmia.overlap.pictures import unicode
+from lmia.report.aside import write_aside
 from lmia.report.visible import visible
+from lmia.source import Source
 
 ABOUT = """\
 Look your pictures up in the list of a data set, before anything is inferred.
 
   lmia lookup --mine my-photos/ --index laion-part-0.parquet --index laion-part-1.parquet
-  lmia lookup --mine my-photos/ --index clip-retrieval-folder/
+  lmia lookup --mine my-photos/ --index clip-retrieval-folder/ --model ViT-B-32 --pretrained openai
+      also compares what a model sees with the embeddings in that folder, which it must have made
 
-An index is parquet or CSV with any of the columns url, key, sha256, caption (or text, title), phash; or a folder of
-clip-retrieval, of which the metadata are read. Addresses are compared without scheme, www., default port, fragment and
-closing slash; captions without case and punctuation."""
+An index is parquet or CSV with any of the columns url, sha256, md5, phash, key (or uid, id),
+caption (or text, title); or a folder as clip-retrieval writes it: metadata/metadata_0.parquet, and
+beside it img_emb/img_emb_0.npy. It is read piece by piece: its size does not matter.
 
-COLUMNS = {
-    "url": ("url", "image_url"),
-    "key": ("key", "uid", "id"),
-    "sha256": ("sha256",),
-    "phash": ("phash", "perceptual_hash"),
-    "caption": ("caption", "text", "title"),
+The answer for each picture:
+  listed            a row has the same file (sha256, md5) or the same address (url, without scheme,
+                    www., usual port, fragment, closing slash). Digests are of the file as it was
+                    downloaded: look up what you published, not what you saved since
+  near copy listed  a row looks alike (phash: at most --radius of 64 bits differ), or lies near by
+                    embedding (a cosine of at least --threshold)
+  not listed        neither, among the columns that the index has
+An equal key or caption is told as a hint and counts for nothing: both agree by chance.
+
+Every picture, with the rows that it was found in, is written to lmia-lookup/lookup.csv."""
+
+WORDS = {
+    "sha256": "same file (sha256)",
+    "md5": "same file (md5)",
+    "url": "same address (url)",
+    "phash": "looks alike (phash)",
+    "embedding": "near by embedding",
+    "key": "same key",
+    "caption": "same caption",
 }
-"""What columns of an index are usually called, in any case; of several, the first counts."""
-
-LISTED, NEAR = ("sha256", "url", "key"), ("phash", "caption")
-"""Rules that find the pair itself, and those that find something like it."""
-
 LIMIT = (
     "Listed is not downloaded, and downloaded is not trained on: lists outlive pictures, and trainers filter. "
     "Not listed here says nothing about other copies of the picture, or other lists."
 )
+_SHOWN = 20
 
 
 def main(argv: Sequence[str]) -> int:
     """Run `lmia lookup` with the words behind it.
 
     Raises:
-        LmiaError: the pictures or an index cannot be read, or an index has no column that can be compared.
+        LmiaError: the pictures, an index or a model cannot be read, or an index has nothing that can be compared.
     """
-    parser = Parser("lookup", ABOUT)
-    parser.add_argument("--mine", required=True, metavar="SPEC", help="your pictures, as in lmia audit")
-    parser.add_argument("--index", required=True, action="append", type=Path, metavar="FILE", help="repeatable")
-    parser.add_argument("--radius", type=int, default=RADIUS, help=f"bits a near copy may differ in (default {RADIUS})")
-    args = parser.parse_args(argv)
-    if not 0 <= args.radius <= 15:
-        raise LmiaError(f"A radius of {args.radius} bits is out of range.", "Give --radius from 0 to 15.")
-    files = [file for index in args.index for file in files_of(index)]
-    for file in files:
-        columns_of(file)
-    mine = overlap.read(specs.source(args.mine), "mine")
-    found, compared = look_up(mine, files, args.radius)
-    listed = np.any([found[rule] for rule in LISTED], axis=0)
-    copies = np.any([found[rule] for rule in NEAR], axis=0) & ~listed
-    print(f"Mine: {len(mine):,} pairs; rejected: {visible(str(dict(mine.rejected))) if mine.rejected else 'none'}.")
-    print(f"Listed: {listed.sum():,}. Near-copy listed: {copies.sum():,}. Not listed: {(~listed & ~copies).sum():,}.")
-    for rule, hits in found.items():
-        print(
-            f"  by {rule}: {int(hits.sum()):,}" if rule in compared else f"  by {rule}: not compared (no such column)"
-        )
-    for i in np.flatnonzero(listed | copies).tolist():
-        rules = ", ".join(rule for rule, hits in found.items() if hits[i])
-        print(visible(f"{'listed' if listed[i] else 'near copy'}: {mine.keys[i]} ({rules})"))
+    args = _parser().parse_args(argv)
+    parts = [part for index in args.index for part in parts_of(index)]
+    _check(args, parts)
+    digests = any("md5" in columns_of(part) for part in parts)
+    source = specs.source(args.mine)
+    mine = overlap.read(source, "mine", digests=digests)
+    listing, doubts = look_up(mine, parts, args.radius), list[str]()
+    if args.model is not None:
+        listing, doubts = _embedded(args, source, mine, listing, parts)
+    elif any(part.embeddings for part in parts):
+        doubts = ["The index holds embeddings, which were not compared: that takes --model, the model that made them."]
+    found = list(_findings(mine, listing, parts))
+    for line in [*lines(mine, listing, len(parts)), *doubts, *_shown(found)]:
+        print(visible(line))
+    text = io.StringIO()
+    header = ("key", "answer", "rule", "table", "row", "url", "cosine")
+    csv.writer(text).writerows([header, *(row for rows in found for row in rows)])
+    args.out.mkdir(parents=True, exist_ok=True)
+    write_aside(args.out / "lookup.csv", text.getvalue().encode())
+    print(visible(f"Written: {args.out / 'lookup.csv'}, a line for every picture and finding."))
     print(LIMIT)
     return 0
 
 
-def files_of(index: Path) -> list[Path]:
-    """List the tables of an index: itself, or the metadata of a clip-retrieval folder.
-
-    Example:
-        >>> files_of(Path("nowhere.txt"))
-        Traceback (most recent call last):
-            ...
-        lmia.errors.LmiaError: 'nowhere.txt' is no index.
-        Give a .parquet or .csv file, or a folder with metadata/*.parquet.
-    """
-    found = sorted(index.glob("metadata/*.parquet")) if index.is_dir() else [index]
-    if not found or not all(file.is_file() and file.suffix.lower() in (".parquet", ".csv") for file in found):
-        raise LmiaError(f"'{index}' is no index.", "Give a .parquet or .csv file, or a folder with metadata/*.parquet.")
-    return found
-
-
-def columns_of(file: Path) -> dict[str, str]:
-    """Return which column of an index each rule compares.
-
-    Raises:
-        LmiaError: the file cannot be read, or none of its columns can be compared.
-    """
-    try:
-        parquet = file.suffix.lower() == ".parquet"
-        names = pq.read_schema(file).names if parquet else pa.csv.open_csv(file).schema.names
-    except (pa.ArrowException, OSError) as error:
-        raise _unreadable(file, error) from error
-    lower = {name.lower(): name for name in reversed(names)}
-    found = {rule: next((lower[name] for name in usual if name in lower), "") for rule, usual in COLUMNS.items()}
-    if not any(found.values()):
-        known = ", ".join(name for usual in COLUMNS.values() for name in usual)
-        raise LmiaError(
-            f"'{file}' has no column that can be compared: {', '.join(names)[:200] or 'none'}.",
-            f"Name one of its columns {known}.",
-        )
-    return {rule: name for rule, name in found.items() if name}
-
-
-def look_up(
-    mine: overlap.Pictures, files: Sequence[Path], radius: int = RADIUS
-) -> tuple[dict[str, np.ndarray[tuple[int], np.dtype[np.bool_]]], set[str]]:
-    """Compare pictures with an index, batch by batch: memory grows with `mine`, not with the index.
-
-    Returns:
-        `(n,)` by rule: whether the index holds a row like it; and the rules that some file had a column for.
-
-    Raises:
-        LmiaError: a file cannot be read, or holds a hash that is none.
-    """
-    found = {rule: np.zeros(len(mine), np.bool_) for rule in (*LISTED, *NEAR)}
-    rows: dict[str, dict[str, list[int]]] = {rule: {} for rule in found}
-    for rule in found:
-        for i, word in enumerate(mine.words(rule)):
-            if word:
-                rows[rule].setdefault(word, []).append(i)
-    hashes = overlap.hashes(mine)
-    compared: set[str] = set()
-    for file in files:
-        columns = columns_of(file)
-        compared |= columns.keys()
-        for batch in _batches(file, list(dict.fromkeys(columns.values()))):
-            for rule, name in columns.items():
-                words = {_normal(rule, str(word)) for word in batch.column(name).to_pylist() if word is not None}
-                if rule == "phash":
-                    links = near(hashes, _hashes(words, file), radius)
-                    found[rule] |= overlap.spread(links, mine) >= 0
-                for word in words & rows[rule].keys() if rule != "phash" else ():
-                    found[rule][rows[rule][word]] = True
-    return found, compared
-
-
-def _normal(rule: str, word: str) -> str:
-    if rule in ("sha256", "phash"):
-        return word.strip().lower()
-    return normal_url(word) if rule == "url" else normal_caption(word) if rule == "caption" else word
-
-
-def _hashes(words: set[str], file: Path) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
-    try:
-        return as_hashes([word for word in words if word])
-    except ValueError as error:
-        raise LmiaError(
-            f"'{file}': {error}", "Write each phash as 16 hexadecimal digits, or leave it empty."
-        ) from error
-
-
-def _batches(file: Path, names: list[str]) -> Iterator[pa.RecordBatch]:
-    try:
-        if file.suffix.lower() == ".parquet":
-            yield from pq.ParquetFile(file).iter_batches(65_536, columns=names)
-        else:
-            text = {name: pa.string() for name in names}  # so that keys of digits keep their zeros
-            options = pa.csv.ConvertOptions(include_columns=names, column_types=text)
-            yield from pa.csv.open_csv(file, convert_options=options)
-    except (pa.ArrowException, OSError) as error:
-        raise _unreadable(file, error) from error
-
-
-def _unreadable(file: Path, error: Exception) -> LmiaError:
-    return LmiaError(
-        f"The index '{file}' cannot be read: {' '.join(str(error).split())[:200]}", "Give a whole parquet or CSV file."
+def _parser() -> Parser:
+    parser = Parser("lookup", ABOUT)
+    parser.add_argument("--mine", required=True, metavar="SPEC", help="your pictures, as in lmia audit")
+    parser.add_argument("--index", required=True, action="append", type=Path, metavar="FILE", help="repeatable")
+    parser.add_argument("--radius", type=int, default=RADIUS, help=f"bits a near copy may differ in (default {RADIUS})")
+    parser.add_argument("--model", metavar="SPEC", help="the model that made the index's embeddings, as in lmia audit")
+    parser.add_argument("--pretrained", metavar="TAG", help="its weights, as in lmia audit")
+    parser.add_argument(
+        "--threshold",
+        type=float,
+        metavar="COSINE",
+        help=f"of near copies by embedding (default {THRESHOLD}, where clip-retrieval drops an answer as a repetition)",
     )
+    parser.add_argument("--cache", type=Path, metavar="DIR", help="where features are kept")
+    parser.add_argument("--batch", type=int, default=64, help="pictures encoded at once (default 64)")
+    parser.add_argument("--out", type=Path, default=Path("lmia-lookup"), metavar="DIR", help="for lookup.csv")
+    return parser
+
+
+def _check(args: Namespace, parts: Sequence[Part]) -> None:
+    """Refuse what would fail later."""
+    if not 0 <= args.radius <= 15:
+        raise LmiaError(f"A radius of {args.radius} bits is out of range.", "Give --radius from 0 to 15.")
+    if args.batch < 1:
+        raise LmiaError(f"Batches of {args.batch} pictures hold nothing.", "Give --batch 1 or more.")
+    for name in ("pretrained", "threshold"):
+        if args.model is None and getattr(args, name) is not None:
+            raise LmiaError(f"--{name} is given, but no model to compare pictures by.", "Add --model SPEC.")
+    args.threshold = THRESHOLD if args.threshold is None else args.threshold
+    if not 0 < args.threshold <= 1:
+        raise LmiaError(f"A cosine of {args.threshold} is out of range.", "Give --threshold above 0, at most 1.")
+    if args.model is not None and not any(part.embeddings for part in parts):
+        raise LmiaError(
+            "--model is given, but no index holds embeddings of pictures.",
+            "Give --index a folder with img_emb/*.npy beside metadata/*.parquet, or leave --model out.",
+        )
+    for part in parts:
+        columns_of(part)
+
+
+def _embedded(
+    args: Namespace, source: Source, mine: Pictures, listing: Listing, parts: Sequence[Part]
+) -> tuple[Listing, list[str]]:
+    """Add what is near by embedding, and say whether the embeddings can be this model's. Only who asks waits for it."""
+    from lmia import record
+    from lmia.extract import FeatureExtractor
+    from lmia.overlap.embeddings import features
+    from lmia.quiet import quiet
+
+    with quiet():
+        model = FeatureExtractor(specs.target(args.model, args.pretrained), cache=args.cache)
+        found = features(model, {"mine": source}, {"mine": mine}, record.trainer(), args.batch)
+    listing = nearest(listing, parts, found, args.threshold)
+    own = of_this_model(listing, parts, found)
+    near = int((own >= args.threshold).sum())
+    if not len(own):
+        return listing, ["No picture is listed as a file, so whether this model made the embeddings was not seen."]
+    said = f"Of {len(own):,} pictures listed as files, {near:,} are near their own row by embedding"
+    if 2 * near < len(own):
+        return listing, [f"{said}: this model did not make these embeddings, so disregard what is near by them."]
+    return listing, [f"{said}, as they should be if this model made the embeddings."]
+
+
+def lines(mine: Pictures, listing: Listing, tables: int) -> list[str]:
+    """Say in lines what was compared and found."""
+    bad = ", ".join(f"{n:,} {reason}" for reason, n in mine.rejected.items())
+    rejected = f"{sum(mine.rejected.values()):,} rejected" + (f" ({bad})" if bad else "")
+    left_out = f" + {mine.left_out:,} not drawn" if mine.left_out else ""
+    listed = listing.any(LISTED)
+    near = listing.any(NEAR) & ~listed
+    said = [
+        f"Mine: {mine.records:,} records = {len(mine):,} pairs + {rejected}{left_out}.",
+        f"Index: {listing.size:,} rows in {tables:,} table{'' if tables == 1 else 's'}.",
+        f"Listed: {listed.sum():,}. Near copy listed: {near.sum():,}. Not listed: {(~listed & ~near).sum():,}.",
+    ]
+    for rule in (*LISTED, *NEAR, *HINTS):
+        hint = ", a hint that counts for nothing" if rule in HINTS else ""
+        none = "not compared (no --model)" if rule == "embedding" else "not compared (no such column)"
+        hits = f"{int((listing.rows[rule] >= 0).sum()):,}{hint}"
+        said.append(f"  {WORDS[rule]}: {hits if rule in listing.compared else none}")
+    return said
+
+
+def _findings(mine: Pictures, listing: Listing, parts: Sequence[Part]) -> Iterator[list[tuple[str, ...]]]:
+    """Yield for every picture its findings, strongest first: key, answer, rule, table, row, url and cosine."""
+    rules = (*LISTED, *NEAR, *HINTS)
+    hits = np.unique(np.concatenate([rows[rows >= 0] for rows in listing.rows.values()]))
+    urls = addresses(listing, parts, hits.tolist())
+    listed, near = listing.any(LISTED), listing.any(NEAR)
+    for i, key in enumerate(mine.keys):
+        answer = "listed" if listed[i] else "near copy listed" if near[i] else "not listed"
+        said: list[tuple[str, ...]] = []
+        for rule in rules:
+            if (row := int(listing.rows[rule][i])) >= 0:
+                piece, local = listing.place(row)
+                cosine = f"{listing.cosines[i]:.4f}" if rule == "embedding" and listing.cosines is not None else ""
+                table = unicode(str(parts[piece].table))
+                said.append((key, answer, rule, table, str(local), urls.get(row, ""), cosine))
+        yield said or [(key, answer, "", "", "", "", "")]
+
+
+def _shown(found: Sequence[Sequence[tuple[str, ...]]]) -> list[str]:
+    """Say of the first pictures that were found by what, one line each."""
+    said = []
+    some = [rows for rows in found if rows[0][1] != "not listed"]
+    for rows in some[:_SHOWN]:
+        key, answer, _, file, local, url, _ = rows[0]
+        rules = ", ".join(row[2] + (f" {row[6]}" if row[6] else "") for row in rows)
+        said.append(f"{answer}: {key} ({rules}): row {local} of {file}{f', {url}' if url else ''}")
+    return said + ([f"... and {len(some) - _SHOWN:,} more."] if len(some) > _SHOWN else [])

@@ -24,33 +24,48 @@ if TYPE_CHECKING:
         smallest_shift,
         wins,
     )
+    from lmia.evidence.comparison import Comparison, compare
+    from lmia.evidence.combining import Combination, any_dependence, combination
     from lmia.evidence.conformal import benjamini_hochberg, conformal_p, conformal_threshold, deploy
     from lmia.evidence.curve import roc, thin_curve
-    from lmia.evidence.duplicates import near_embeddings, near_hashes, normal_caption, normal_url, repeated, same
+    from lmia.evidence.duplicates import Copies, copies, normal_caption, normal_url, placeholders, same
     from lmia.evidence.equivalence import Forgetting, excess, forgetting
     from lmia.evidence.estimate import Estimate
-    from lmia.evidence.extent import Needs, Share, growth, owner_needs, power_at, share_lower_bound
-    from lmia.evidence.inference import Inference, heldout_control, paired_p, per_unit, permutation_p
+    from lmia.evidence.extent import Needs, growth, owner_needs, power_at
+    from lmia.evidence.hashes import near_hashes
+    from lmia.evidence.inference import heldout_control, paired_p, per_unit, permutation_p
+    from lmia.evidence.inferred import Inference
     from lmia.evidence.judged import Judged
-    from lmia.evidence.multiplicity import holm, max_statistic
+    from lmia.evidence.multiplicity import Permuted, holm, max_statistic
+    from lmia.evidence.neighbours import near_embeddings, near_embeddings_by_index, nearest_embeddings
     from lmia.evidence.order import out_of_order, surplus
     from lmia.evidence.power import Clusters, detectable, detectable_by, needed
     from lmia.evidence.ranks import as_ranks
     from lmia.evidence.results import TPR, Curve, Histogram, Threshold
+    from lmia.evidence.share import Share, ShareByEffect, share_by_effect, share_lower_bound
+    from lmia.evidence.slices import Slice, Slices, auroc_by_slice
+    from lmia.evidence.slicing import slice_columns
     from lmia.evidence.tpr import TPRAtFPR, check_fprs, tpr_at_fpr
     from lmia.evidence.verdict import Verdict, decide
 
 _HOMES = {
     "Clusters": "power",
+    "Combination": "combining",
+    "Copies": "duplicates",
+    "Comparison": "comparison",
     "Curve": "results",
     "Estimate": "estimate",
     "Forgetting": "equivalence",
     "Histogram": "results",
-    "Inference": "inference",
+    "Inference": "inferred",
     "Judged": "judged",
     "KINDS": "baselines",
     "Needs": "extent",
-    "Share": "extent",
+    "Permuted": "multiplicity",
+    "Share": "share",
+    "ShareByEffect": "share",
+    "Slice": "slices",
+    "Slices": "slices",
     "TPR": "results",
     "TPRAtFPR": "tpr",
     "Threshold": "results",
@@ -58,16 +73,21 @@ _HOMES = {
     "Verdict": "verdict",
     "adjusted_auroc": "adjusted",
     "adjusted_difference": "adjusted",
+    "any_dependence": "combining",
     "as_ranks": "ranks",
     "auroc": "auc",
+    "auroc_by_slice": "slices",
     "auroc_difference": "auc",
     "balanced_accuracy": "accuracy",
     "balanced_accuracy_best": "accuracy",
     "benjamini_hochberg": "conformal",
     "blind_scores": "baselines",
     "check_fprs": "tpr",
+    "combination": "combining",
+    "compare": "comparison",
     "conformal_p": "conformal",
     "conformal_threshold": "conformal",
+    "copies": "duplicates",
     "critical_sum": "canary",
     "decide": "verdict",
     "deploy": "conformal",
@@ -81,8 +101,10 @@ _HOMES = {
     "histogram": "bins",
     "holm": "multiplicity",
     "max_statistic": "multiplicity",
-    "near_embeddings": "duplicates",
-    "near_hashes": "duplicates",
+    "near_embeddings": "neighbours",
+    "near_embeddings_by_index": "neighbours",
+    "near_hashes": "hashes",
+    "nearest_embeddings": "neighbours",
     "needed": "power",
     "normal_caption": "duplicates",
     "normal_url": "duplicates",
@@ -92,6 +114,7 @@ _HOMES = {
     "paired_p": "inference",
     "per_unit": "inference",
     "permutation_p": "inference",
+    "placeholders": "duplicates",
     "power_at": "extent",
     "published_ranks": "canary",
     "rank_probabilities": "canary",
@@ -99,10 +122,11 @@ _HOMES = {
     "rank_sum_p": "canary",
     "rank_sum_power": "canary",
     "rate": "accuracy",
-    "repeated": "duplicates",
     "roc": "curve",
     "same": "duplicates",
-    "share_lower_bound": "extent",
+    "share_by_effect": "share",
+    "share_lower_bound": "share",
+    "slice_columns": "slicing",
     "smallest_shift": "canary",
     "strata": "adjusted",
     "surplus": "order",
@@ -116,6 +140,9 @@ __all__ = [
     "KINDS",
     "TPR",
     "Clusters",
+    "Combination",
+    "Comparison",
+    "Copies",
     "Curve",
     "Estimate",
     "Forgetting",
@@ -123,23 +150,32 @@ __all__ = [
     "Inference",
     "Judged",
     "Needs",
+    "Permuted",
     "Share",
+    "ShareByEffect",
+    "Slice",
+    "Slices",
     "TPRAtFPR",
     "Threshold",
     "Traits",
     "Verdict",
     "adjusted_auroc",
     "adjusted_difference",
+    "any_dependence",
     "as_ranks",
     "auroc",
+    "auroc_by_slice",
     "auroc_difference",
     "balanced_accuracy",
     "balanced_accuracy_best",
     "benjamini_hochberg",
     "blind_scores",
     "check_fprs",
+    "combination",
+    "compare",
     "conformal_p",
     "conformal_threshold",
+    "copies",
     "critical_sum",
     "decide",
     "deploy",
@@ -154,7 +190,9 @@ __all__ = [
     "holm",
     "max_statistic",
     "near_embeddings",
+    "near_embeddings_by_index",
     "near_hashes",
+    "nearest_embeddings",
     "needed",
     "normal_caption",
     "normal_url",
@@ -164,6 +202,7 @@ __all__ = [
     "paired_p",
     "per_unit",
     "permutation_p",
+    "placeholders",
     "power_at",
     "published_ranks",
     "rank_probabilities",
@@ -171,10 +210,11 @@ __all__ = [
     "rank_sum_p",
     "rank_sum_power",
     "rate",
-    "repeated",
     "roc",
     "same",
+    "share_by_effect",
     "share_lower_bound",
+    "slice_columns",
     "smallest_shift",
     "strata",
     "surplus",

@@ -7,7 +7,7 @@ they differ it cannot show.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import comb
 
 import numpy as np
@@ -16,6 +16,7 @@ from scipy.special import stdtrit
 
 from lmia.evidence.bounds import tail
 from lmia.evidence.estimate import Estimate
+from lmia.evidence.inferred import Inference
 from lmia.evidence.permuting import (
     TIE,
     Floats,
@@ -23,81 +24,13 @@ from lmia.evidence.permuting import (
     at_least,
     by_cluster,
     finite,
+    flipped,
     labelled,
+    of_one_size,
     rearranged,
-    signs,
     studentised,
     welch,
 )
-
-FOUND = "difference found, cause not established"
-"""The strongest words where neither lots were drawn nor a placebo model stands beside."""
-ALPHA = 0.01
-
-
-@dataclass(frozen=True, slots=True)
-class Inference:
-    """Whether a collection scores higher than a held-out one, with the number of clusters that this rests on.
-
-    Args:
-        p: chance of a difference at least this large where both are alike; one-sided.
-        difference: mean of mine minus mean of held-out, in units of the score.
-        error: standard error of the difference, over clusters.
-        method: how p was made.
-        permutations: how many p rests on.
-        exact: whether these were all there are.
-        least_p: the smallest p that so many clusters can give.
-        clusters: of mine and of held-out; of a paired test, the pairs, twice.
-        used: pairs of mine and of held-out that p rests on.
-        unused: pairs of either side that had no counterpart in a paired test.
-        control: whether both sides are halves of the held-out collection.
-    """
-
-    p: float
-    difference: Estimate
-    error: float
-    method: str
-    permutations: int
-    exact: bool
-    least_p: float
-    clusters: tuple[int, int]
-    used: tuple[int, int]
-    unused: tuple[int, int] = (0, 0)
-    control: bool = False
-
-    def sentences(self, alpha: float = ALPHA) -> tuple[str, ...]:
-        """Say in plain words what was found, what it rests on and what it does not show.
-
-        Example:
-            >>> permutation_p([3.0, 4.0], [1.0, 2.0]).sentences()[1]
-            'With so few groups no p-value below 0.17 is possible, whatever was trained on: collect more.'
-        """
-        low, high = self.difference.low, self.difference.high
-        numbers = f"p = {self.p:.2g}; difference {self.difference.value:.4g}, 95 % interval {low:.4g} to {high:.4g}"
-        if self.control:
-            word = "differ, so mistrust the p-values here" if self.p <= alpha else "do not differ"
-            return (
-                f"Two halves of the held-out collection {word} ({numbers}).",
-                "This checks the arithmetic, not the data: it cannot show that the held-out collection is like yours.",
-            )
-        found = [f"{FOUND} ({numbers})." if self.p <= alpha else f"No difference found ({numbers})."]
-        found[0] = found[0][0].upper() + found[0][1:]
-        if self.least_p > alpha:
-            limit = f"With so few groups no p-value below {self.least_p:.2g} is possible, whatever was trained on"
-            found.append(f"{limit}: collect more.")
-        if any(self.unused):
-            found.append(
-                f"Left out for want of a counterpart: {self.unused[0]:,} of mine, {self.unused[1]:,} held out."
-            )
-        if self.p <= alpha:
-            found.append(
-                "The two collections differ under this model. Other causes than training remain: another time, style or "
-                "choice of pictures, copies elsewhere. Only a choice by lot, or a model that cannot have seen them, "
-                "could tell."
-            )
-        else:
-            found.append("That is no proof that the collection was not used.")
-        return tuple(found)
 
 
 def permutation_p(
@@ -144,13 +77,21 @@ def permutation_p(
     k, ours = len(sums), int(labels[0].max()) + 1
     if min(ours, k - ours) < 2:
         raise ValueError(f"{ours} and {k - ours} clusters: each side needs at least two")
-    every = comb(k, ours)
+    few = min(ours, k - ours) <= permutations.bit_length()  # else there are more than 2^bits; comb would take a second
+    every = comb(k, ours) if few else permutations + 1
     exact = every <= permutations
     table = np.stack([sums, sizes, sums**2, sums * sizes, sizes**2], 1)
-    arranged = rearranged(table, ours, None if exact else permutations, seed)
-    observed, gap, error = (part[0] for part in studentised(table[:ours].sum(0)[None], table.sum(0), ours, k))
-    beyond = sum(int((studentised(part, table.sum(0), ours, k)[0] >= at_least(observed)).sum()) for part in arranged)
-    p = beyond / every if exact else (1 + beyond) / (1 + permutations)
+    whole, times = table.sum(0), None if exact else permutations
+    if sizes.min() == sizes.max():
+        arranged = of_one_size(rearranged(table[:, [0, 2]], ours, times, seed), ours, float(sizes[0]))
+    else:
+        arranged = rearranged(table, ours, times, seed)
+    observed, gap, error = (part[0] for part in studentised(table[:ours].sum(0)[None], whole, ours, k))
+    beyond = np.zeros(2, np.int64)
+    for part in arranged:
+        found = studentised(part, whole, ours, k)[0]
+        beyond += [(found >= at_least(observed)).sum(), (-found >= at_least(-observed)).sum()]
+    p, opposite = (beyond / every if exact else (1 + beyond) / (1 + permutations)).tolist()
     return Inference(
         p,
         welch(float(gap), float(error), table, ours),
@@ -161,6 +102,7 @@ def permutation_p(
         1 / every if exact else 1 / (1 + permutations),
         (ours, k - ours),
         (len(sides[0]), len(sides[1])),
+        opposite,
     )
 
 
@@ -211,12 +153,15 @@ def paired_p(
     gaps: Floats = means[0] - means[1]
     k, exact = len(gaps), len(gaps) < 62 and 2 ** len(gaps) <= permutations
     slack = TIE * float(np.abs(gaps).sum())
-    beyond = sum(int((flips @ gaps >= gaps.sum() - slack).sum()) for flips in signs(k, exact, permutations, seed))
+    beyond = np.zeros(2, np.int64)
+    for found in flipped(gaps, None if exact else permutations, seed):
+        beyond += [(found >= gaps.sum() - slack).sum(), (found <= gaps.sum() + slack).sum()]
+    every = 2**k if exact else permutations
+    p, opposite = (beyond / every if exact else (1 + beyond) / (1 + every)).tolist()
     error = float(gaps.std(ddof=1) / np.sqrt(k))
     mean, reach = float(gaps.mean()), -float(stdtrit(k - 1, tail(0.95))) * error
-    every = 2**k if exact else permutations
     return Inference(
-        beyond / every if exact else (1 + beyond) / (1 + every),
+        p,
         Estimate(mean, mean - reach, mean + reach, 0.95, "t over pairs", k),
         error,
         "difference of means in each pair, signs flipped",
@@ -225,6 +170,7 @@ def paired_p(
         1 / every if exact else 1 / (1 + every),
         (k, k),
         (int(kept[0].sum()), int(kept[1].sum())),
+        opposite,
         (int((~kept[0]).sum()), int((~kept[1]).sum())),
     )
 

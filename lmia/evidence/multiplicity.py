@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -48,6 +49,21 @@ def holm(p: Tensor) -> Tensor:
     return adjusted
 
 
+@dataclass(frozen=True)
+class Permuted:
+    """P-values of k scores against labels dealt at random.
+
+    Args:
+        alone: (k,) each score's own, as if it were the only one.
+        best: (k,) adjusted for the best of all k; never below `alone`.
+        permutations: how many they rest on: no p-value lies below 1/(1 + permutations).
+    """
+
+    alone: Tensor
+    best: Tensor
+    permutations: int
+
+
 def max_statistic(
     scores: Tensor,
     labels: Tensor,
@@ -55,7 +71,8 @@ def max_statistic(
     permutations: int = 2000,
     seed: int = 0,
     two_sided: bool = False,
-) -> Tensor:
+    strata: Tensor | None = None,
+) -> Permuted:
     """Test k scores at once against labels dealt at random: p-values adjusted for the best of k.
 
     Single-step maxT (Westfall and Young, Resampling-Based Multiple Testing, 1993) of each score's AUC, in units of its
@@ -66,6 +83,9 @@ def max_statistic(
     anew among its samples. So the number of members stays, and sides with larger groups cannot show as a difference. A
     group of a size of its own never moves: where none can, all p-values are 1.
 
+    With strata the AUC is the adjusted one, of pairs within a stratum, and labels move within strata alone: between
+    groups whose samples lie in the same strata. So what the strata hold of either side stays as it is, and does not show.
+
     Args:
         scores: (k, n), any real dtype; higher means more likely a member.
         labels: (n,) bool or 0 and 1; 1 is a member.
@@ -73,10 +93,11 @@ def max_statistic(
         permutations: B, at least 1.
         seed: of all permutations.
         two_sided: whether an AUC below 0.5 counts as well; the price is that of twice as many scores.
+        strata: (n,) integers, equal within a stratum; None for one.
 
     Returns:
-        (k,) float64: (1 + b)/(1 + B), b the permutations whose highest statistic of all k reaches this score's. Exact
-        in false alarms for any B (Phipson and Smyth, Stat. Appl. Genet. Mol. Biol. 9, 2010).
+        (1 + b)/(1 + B), b the permutations whose statistic reaches this score's: its own, and the highest of all k.
+        Exact in false alarms for any B (Phipson and Smyth, Stat. Appl. Genet. Mol. Biol. 9, 2010).
 
     Raises:
         ValueError: a score is NaN or infinite, the shapes do not match, or there is no permutation.
@@ -84,38 +105,45 @@ def max_statistic(
 
     Example:
         >>> scores = torch.stack([torch.arange(40.0), torch.arange(40.0) % 7])
-        >>> max_statistic(scores, torch.arange(40) >= 20, permutations=999)
+        >>> max_statistic(scores, torch.arange(40) >= 20, permutations=999).best
         tensor([0.0010, 0.7350], dtype=torch.float64)
     """
     if scores.ndim != 2 or permutations < 1:
         raise ValueError(f"scores must be (k, n), but are {tuple(scores.shape)}; permutations are {permutations}")
     truth = as_truth(labels, scores.shape[1])
     given = truth.numpy().astype(np.float64)
-    blocks = _blocks(given, as_groups(groups, len(truth)).numpy())
-    signed, scale = _signed_ranks(scores)
+    where = as_groups(torch.zeros(len(truth), dtype=torch.int64) if strata is None else strata, len(truth)).numpy()
+    blocks = _blocks(given, as_groups(groups, len(truth)).numpy(), where)
+    signed, scale = _signed_ranks(scores, where)
     found = _statistics(given[None], signed, scale, two_sided)[0]
-    random, reached = np.random.default_rng(seed), np.zeros(len(found), np.int64)
+    random = np.random.default_rng(seed)
+    alone, best = np.zeros(len(found), np.int64), np.zeros(len(found), np.int64)
     step = max(1, _CELLS // len(truth))
     for start in range(0, permutations, step):
         dealt = np.repeat(given[None], min(step, permutations - start), axis=0)
         for one in dealt:
             for block in blocks:
                 one[block.rows] = block.deal(random)
-        highest = _statistics(dealt, signed, scale, two_sided).max(1, initial=-np.inf)
-        reached += (highest[:, None] >= found).sum(0)
-    return torch.from_numpy((1 + reached) / (1 + permutations))
+        reached = _statistics(dealt, signed, scale, two_sided)
+        alone += (reached >= found).sum(0)
+        best += (reached.max(1, initial=-np.inf)[:, None] >= found).sum(0)
+    p = [torch.from_numpy((1 + count) / (1 + permutations)) for count in (alone, best)]
+    return Permuted(*p, permutations)
 
 
-def _signed_ranks(scores: Tensor) -> tuple[Floats, Floats]:
-    """Count for each score how many lie below minus how many above it, (n, k), and one over the norm of these, (k,).
+def _signed_ranks(scores: Tensor, strata: NDArray[np.int64]) -> tuple[Floats, Floats]:
+    """Count for each score how many of its stratum lie below minus how many above it, (n, k); and one over their spread.
 
-    Summed over members it is mn(2 AUC - 1), in whole numbers: so equal statistics are equal to the last bit.
+    Summed over members it is 2 AUC - 1 times the pairs of a member and a nonmember within strata, in whole numbers: so
+    equal statistics are equal to the last bit. With one stratum this is mn(2 AUC - 1).
     """
-    columns, n = np.empty((scores.shape[1], len(scores))), scores.shape[1]
+    columns, sizes = np.empty((scores.shape[1], len(scores))), np.bincount(strata)
+    starts = (np.cumsum(sizes) - sizes)[strata]
     for i, score in enumerate(scores):
-        ranks = dense_ranks(score)
-        at = torch.bincount(ranks)
-        columns[:, i] = (2 * at.cumsum(0) - at - n)[ranks].numpy()
+        ranks = dense_ranks(score).numpy()
+        order = np.unique(strata * (int(ranks.max()) + 1) + ranks, return_inverse=True)[1]
+        at = np.bincount(order)
+        columns[:, i] = (2 * np.cumsum(at) - at)[order] - 2 * starts - sizes[strata]
     norms = np.sqrt((columns**2).sum(0))
     return columns, np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > 0)
 
@@ -128,38 +156,52 @@ def _statistics(dealt: Floats, signed: Floats, scale: Floats, two_sided: bool) -
 
 @dataclass(frozen=True)
 class _Block:
-    """The groups of one size, between which labels may move.
+    """The groups of one kind, between which labels may move.
 
     Args:
-        rows: (g, c) the c samples of each group.
+        rows: (g, c) the c samples of each group, by stratum.
         held: (g, c) their labels, 0.0 and 1.0.
         mixed: the groups that hold both sides.
+        parts: columns that lie in one stratum.
     """
 
     rows: NDArray[np.int64]
     held: Floats
     mixed: NDArray[np.int64]
+    parts: tuple[slice, ...]
 
     def deal(self, random: np.random.Generator) -> Floats:
         """Deal the labels anew, (g, c) or (g, 1)."""
         if len(self.mixed) == 0:
             return _some(random, len(self.held), int(self.held[:, 0].sum()))[:, None].astype(np.float64)
         held = self.held.copy()
-        held[self.mixed] = random.permuted(held[self.mixed], axis=1)
+        for part in self.parts:
+            held[self.mixed, part] = random.permuted(held[self.mixed, part], axis=1)
         return random.permutation(held)
 
 
-def _blocks(labels: Floats, groups: NDArray[np.int64]) -> list[_Block]:
-    """Sort groups by size; of a size that only one side has, none can move and none is listed."""
-    sizes = np.bincount(groups)[groups]
-    order = np.lexsort((groups, sizes))
+def _blocks(labels: Floats, groups: NDArray[np.int64], strata: NDArray[np.int64]) -> list[_Block]:
+    """Sort groups by the strata that their samples lie in; of a kind that only one side has, none can move."""
+    kind, sizes = _kinds(groups, strata)[groups], np.bincount(groups)
+    order = np.lexsort((strata, groups, kind))
     found = []
-    for some in np.split(order, np.flatnonzero(np.diff(sizes[order])) + 1):
-        rows = some.reshape(-1, sizes[some[0]])
+    for some in np.split(order, np.flatnonzero(np.diff(kind[order])) + 1):
+        rows = some.reshape(-1, sizes[groups[some[0]]])
         held = labels[rows]
         if 0 < held.mean() < 1:
-            found.append(_Block(rows, held, np.flatnonzero(held.min(1) != held.max(1))))
+            cuts = [0, *(np.flatnonzero(np.diff(strata[rows[0]])) + 1), rows.shape[1]]
+            parts = tuple(slice(*ends) for ends in pairwise(cuts))
+            found.append(_Block(rows, held, np.flatnonzero(held.min(1) != held.max(1)), parts))
     return found
+
+
+def _kinds(groups: NDArray[np.int64], strata: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Number the groups by which strata their samples lie in, how many in each, (g,)."""
+    order = np.lexsort((strata, groups))
+    ends = np.cumsum(np.bincount(groups))[:-1]
+    held = np.split(strata[order], ends)
+    names: dict[bytes, int] = {}
+    return np.array([names.setdefault(one.tobytes(), len(names)) for one in held], np.int64)
 
 
 def _some(random: np.random.Generator, count: int, chosen: int) -> NDArray[np.bool_]:

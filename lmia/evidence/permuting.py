@@ -11,13 +11,18 @@ from scipy.special import stdtrit
 
 from lmia.evidence.bounds import tail
 from lmia.evidence.estimate import Estimate
+from lmia.evidence.subsets import picked, subsets, sums
 
 Floats = NDArray[np.float64]
 Whole = NDArray[np.int64]
 
 TIE = 1e-9
 """Differences of sums below this, relative to the sums, are rounding: such arrangements count as ties."""
+MANY = 5_000
+"""From so many clusters on, arrangements are drawn eight clusters to a byte: it takes longer to begin and less a cluster."""
 _CHUNK = 4_000_000
+_PACKED = 200_000_000
+"""Clusters times arrangements held at once, eight to a byte: 25 MB, which the allocator gives out again and again."""
 
 
 def finite(scores: ArrayLike, name: str) -> Floats:
@@ -150,7 +155,7 @@ def rearranged(table: Floats, ours: int, times: int | None, seed: int = 0) -> It
     Args:
         table: (k, c) what to sum, a row a cluster.
         ours: how many rows are mine.
-        times: how many choices to draw; None for all there are.
+        times: how many choices to draw, each as likely as any other; None for all there are.
         seed: of the choices drawn.
 
     Example:
@@ -165,27 +170,48 @@ def rearranged(table: Floats, ours: int, times: int | None, seed: int = 0) -> It
             yield table[places[at : at + step]].sum(1)
         return
     generator = np.random.default_rng(seed)
-    step = max(1, _CHUNK // (5 * k))
+    step = max(1, (_CHUNK if k < MANY else _PACKED) // k)
     for at in range(0, times, step):
         few = min(step, times - at)
+        if k >= MANY:
+            yield sums(subsets(k, ours, few, generator), table)
+            continue
         places = np.argpartition(generator.random((few, k)), ours - 1, axis=1)[:, :ours]
         inside = np.zeros((few, k))
         np.put_along_axis(inside, places, 1.0, axis=1)
-        sums: Floats = inside @ table
-        yield sums
+        yield np.asarray(inside @ table, np.float64)
 
 
-def signs(k: int, exact: bool, times: int, seed: int) -> Iterator[Floats]:
-    """Yield signs (b, k), chunk by chunk: all there are, or so many drawn.
+def of_one_size(alike: Iterator[Floats], ours: int, size: float) -> Iterator[Floats]:
+    """Complete sums (b, 2) of S and S^2 over `ours` clusters of this size to the (b, 5) that `studentised` takes.
 
     Example:
-        >>> [part.tolist() for part in signs(1, exact=True, times=0, seed=0)]
-        [[[1.0], [-1.0]]]
+        >>> next(of_one_size(iter([np.array([[3.0, 5.0]])]), 2, 10.0)).tolist()
+        [[3.0, 20.0, 5.0, 30.0, 200.0]]
     """
-    if exact:
-        yield np.array(list(product((1.0, -1.0), repeat=k)))
+    for part in alike:
+        s, ss = part.T
+        yield np.stack([s, np.full(len(s), ours * size), ss, s * size, np.full(len(s), ours * size**2)], 1)
+
+
+def flipped(gaps: Floats, times: int | None, seed: int = 0) -> Iterator[Floats]:
+    """Yield sums (b,) of differences whose signs are flipped: for all ways there are, or for so many drawn ones.
+
+    Args:
+        gaps: (k,) differences.
+        times: how many ways to draw; None for all 2^k.
+        seed: of the ways drawn.
+
+    Example:
+        >>> [part.tolist() for part in flipped(np.array([1.0, 3.0]), None)]
+        [[4.0, -2.0, 2.0, -4.0]]
+    """
+    k = len(gaps)
+    if times is None:
+        yield np.array(list(product((1.0, -1.0), repeat=k))) @ gaps
         return
     generator = np.random.default_rng(seed)
-    step = max(1, _CHUNK // k)
+    step = max(1, _PACKED // k)
     for at in range(0, times, step):
-        yield np.asarray(generator.integers(0, 2, (min(step, times - at), k)) * 2.0 - 1.0, np.float64)
+        up = picked(k, min(step, times - at), 128, generator)
+        yield 2 * sums(up, gaps[:, None])[:, 0] - gaps.sum()

@@ -72,14 +72,20 @@ class Verdict:
         reasons: why, in plain sentences.
         sentence: the headline, without jargon.
         cautions: what must be read beside it, in plain sentences.
+        detectable: smallest adjusted AUC that would have been seen; None where none would.
+        detect: the AUC looked for.
+        alpha: the chance of a false alarm that the rule keeps to.
     """
 
     word: Word
     question: Question
     regime: Regime
-    reasons: tuple[str, ...]
+    reasons: Sequence[str]
     sentence: str
-    cautions: tuple[str, ...]
+    cautions: Sequence[str]
+    detectable: float | None
+    detect: float
+    alpha: float = ALPHA
 
 
 def decide(facts: Facts) -> Verdict:
@@ -210,7 +216,9 @@ def _supports(facts: Facts) -> str:
 
 
 def _verdict(word: Word, facts: Facts, reasons: Sequence[str], sentence: str) -> Verdict:
-    return Verdict(word, facts.question, facts.regime, tuple(reasons), sentence, tuple(_cautions(word, facts)))
+    cautions = tuple(_cautions(word, facts))
+    seen, wanted = facts.detectable, facts.detect
+    return Verdict(word, facts.question, facts.regime, tuple(reasons), sentence, cautions, seen, wanted)
 
 
 def _cautions(word: Word, facts: Facts) -> list[str]:

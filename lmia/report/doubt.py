@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lmia.evidence.estimate import Estimate
+from lmia.evidence.verdict import ALPHA
 from lmia.report.cells import interval, signed
 from lmia.report.findings import Table
 from lmia.report.model import AuditReport, Beside
@@ -21,8 +22,12 @@ def besides(report: AuditReport) -> Table | None:
     found = report.validity.besides
     if not any(beside.auc for beside in found):
         return None
-    rows = tuple((beside.model, beside.attack, _auc(beside), signed(beside.above)) for beside in found)
-    return Table("", ("model", "attack", "AUC there", "target above it"), rows, 0)
+    rows = tuple(
+        (one.model, one.attack, _auc(one), interval(one.adjusted), signed(one.above), signed(one.above_adjusted))
+        for one in found
+    )
+    columns = ("model", "attack", "AUC there", "among like pairs", "target above it", "among like pairs")
+    return Table("", columns, rows, 0)
 
 
 def baselines(report: AuditReport) -> Table | None:
@@ -50,41 +55,47 @@ def differs(auc: Estimate, among: int) -> bool:
 
 
 def _blind(report: AuditReport) -> list[str]:
-    """Say what the strongest blind baseline shows, corrected for how many were tried."""
+    """Say what the strongest blind baseline shows, and how much of the two sides is alike."""
     found = {one.kind: one.auc for one in report.validity.baselines if one.auc is not None}
     if not found:
         return []
     kind = max(found, key=lambda kind: _off(found[kind]))
     if differs(found[kind], len(found)):
-        return [
+        said = (
             f"Without the model, the two sides can be told apart as well: by {_LOOKS[kind]}, AUC {interval(found[kind])}. "
             "They differ in more than in who was trained on."
-        ]
-    return [
-        "Without the model, nothing was found that tells the two sides apart: of captions, files and pixels, farthest from "
-        f"guessing is AUC {interval(found[kind])} ({_LOOKS[kind]})."
-    ]
+        )
+    else:
+        said = (
+            "Without the model, nothing was found that tells the two sides apart: of captions, files and pixels, farthest "
+            f"from guessing is AUC {interval(found[kind])} ({_LOOKS[kind]})."
+        )
+    share = report.validity.overlap
+    return [said, *([] if share is None else [f"{100 * share:.0f} % of either side has a counterpart that looks alike."])]
 
 
 def _said(report: AuditReport, model: str, kind: str) -> str:
-    found = {one.attack: (one.auc, one.above) for one in report.validity.besides if one.model == model and one.auc}
-    attack = max(found, key=lambda attack: _off(found[attack][0]))
-    auc, above = found[attack]
+    """Say what the attacks find on a model that cannot remember, by the verdict's own test: among like pairs."""
+    found = [one for one in report.validity.besides if one.model == model and one.auc]
+    first = min(found, key=lambda one: (1.0 if one.p is None else one.p, -_off(one.adjusted or one.auc)))
     where = "the target's architecture with random weights" if kind == "twin" else f"the placebo {model}"
-    higher = f" The target's AUC less that: {signed(above)}." if above else ""
-    if differs(auc, len(found)):
+    higher = f" The target's AUC less that: {signed(first.above)}." if first.above else ""
+    auc = f"AUC {interval(first.auc)}"
+    if first.adjusted and report.validity.strata_of:
+        auc += f", among like pairs {interval(first.adjusted)}"
+    if first.p is not None and first.p * len(found) <= ALPHA:
         return (
-            f"On {where}, which cannot remember these pairs, {attack} tells the two sides apart as well: AUC "
-            f"{interval(auc)}. At least that much lies in the data.{higher}"
+            f"On {where}, which cannot remember these pairs, {first.attack} tells the two sides apart as well: {auc}. "
+            f"At least that much lies in the data.{higher}"
         )
     return (
-        f"On {where}, which cannot remember these pairs, no attack was found to tell the two sides apart: farthest from "
-        f"guessing is AUC {interval(auc)} ({attack}).{higher}"
+        f"On {where}, which cannot remember these pairs, no attack was found to tell the two sides apart: nearest to it is "
+        f"{first.attack}, {auc}.{higher}"
     )
 
 
-def _off(auc: Estimate) -> float:
-    return abs(auc.value - 0.5)
+def _off(auc: Estimate | None) -> float:
+    return 0.0 if auc is None else abs(auc.value - 0.5)
 
 
 def _auc(beside: Beside) -> str:

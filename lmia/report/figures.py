@@ -7,11 +7,13 @@ import warnings
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
+from lmia.evidence.estimate import Estimate
 from lmia.report.cells import count, interval, rate
-from lmia.report.model import AttackResult, Histogram
+from lmia.report.model import AttackResult, Histogram, Validity
 from lmia.report.visible import visible
 
 if TYPE_CHECKING:
@@ -41,36 +43,99 @@ _STYLE: dict[Any, Any] = {
 }
 
 
-def forest(attacks: Sequence[AttackResult]) -> str:
+def forest(attacks: Sequence[AttackResult], validity: Validity | None = None) -> str:
     """Draw every attack's AUC with its interval, and the line of guessing at 0.5; the first attack on top.
 
-    Attacks without an AUC keep their row, with their status in words.
+    Under it stand the same attack among like pairs, on the untrained twin and on placebos; under all of them what blind
+    baselines see without the model. Attacks without an AUC keep their row, with their status in words.
     """
-    bounds = [(a.auc.low, a.auc.high) for a in attacks if a.auc is not None]
-    left = min([0.4, *(low - 0.03 for low, _ in bounds)])
-    right = max([0.6, *(high + 0.03 for _, high in bounds)])
-    with _figure("forest", 1.1 + 0.42 * max(len(attacks), 1)) as (figure, axes):
-        for row, attack in enumerate(attacks):
-            if attack.auc is None:
-                text = "no AUC" if attack.status == "ran" else attack.status
-                style: dict[str, Any] = {"va": "center", "color": "#777777", "style": "italic", "size": 11}
-                axes.annotate(text, (0.5, row), xytext=(8, 0), textcoords="offset points", **style)
-                continue
-            axes.plot([attack.auc.low, attack.auc.high], [row, row], color=_COLOURS[0], lw=2.2, solid_capstyle="butt")
-            axes.plot(attack.auc.value, row, "o", color=_COLOURS[0], ms=7)
+    rows = _rows(attacks, validity or Validity())
+    bounds = [(mark.auc.low, mark.auc.high) for row in rows for mark in row.marks]
+    left = max(min([0.4, *(low - 0.03 for low, _ in bounds)]), -0.02)
+    right = min(max([0.6, *(high + 0.03 for _, high in bounds)]), 1.02)
+    high = sum(row.height for row in rows) or 1.0
+    kinds = list(dict.fromkeys(mark.kind for row in rows for mark in row.marks))
+    with _figure("forest", 1.1 + 0.42 * high + (0.3 if len(kinds) > 1 else 0)) as (figure, axes):
+        top, middles = 0.0, []
+        for row in rows:
+            middles.append(top + row.height / 2)
+            for i, mark in enumerate(row.marks):
+                at, style = top + row.height * (i + 0.5) / len(row.marks), _MARKS[mark.kind]
+                axes.plot([mark.auc.low, mark.auc.high], [at, at], color=style.colour, lw=2.2, solid_capstyle="butt")
+                axes.plot(mark.auc.value, at, style.sign, color=style.colour, mfc=style.fill, ms=6.5)
+            if not row.marks:
+                words: dict[str, Any] = {"va": "center", "color": "#777777", "style": "italic", "size": 11}
+                axes.annotate(row.status, (0.5, middles[-1]), xytext=(8, 0), textcoords="offset points", **words)
+            top += row.height
         axes.axvline(0.5, color="#222222", lw=1, ls="--", zorder=0)
-        axes.set(
-            xlim=(max(left, -0.02), min(right, 1.02)), ylim=(len(attacks) - 0.4, -0.6), xlabel="AUC (0.5 = guessing)"
-        )
-        axes.set_yticks(range(len(attacks)), [_short(attack.name) for attack in attacks])
+        axes.set(xlim=(left, right), ylim=(high + 0.1, -0.1), xlabel="AUC (0.5 = guessing)")
+        axes.set_yticks(middles, [_short(row.name) for row in rows])
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
         values = axes.secondary_yaxis("right")
-        values.set_yticks(range(len(attacks)), [interval(a.auc) if a.auc else "" for a in attacks])
+        values.set_yticks(middles, [interval(row.marks[0].auc) if row.marks else "" for row in rows])
         values.tick_params(axis="y", length=0)
         values.spines["right"].set_visible(False)
-        drawn = "; ".join(f"{visible(a.name)} {interval(a.auc) if a.auc else a.status}" for a in attacks)
+        if len(kinds) > 1:
+            handles = [axes.plot([], [], s.sign, color=s.colour, mfc=s.fill, ms=6.5)[0] for s in map(_MARKS.get, kinds) if s]
+            figure.legend(handles, kinds, loc="outside upper left", ncols=2, columnspacing=1.2, handletextpad=0.3)
+        drawn = "; ".join(f"{visible(row.name)} {_alt(row)}" for row in rows)
         return _svg(figure, "forest", f"AUC with interval of every attack, 0.5 being guessing: {drawn}.")
+
+
+@dataclass(frozen=True)
+class _Style:
+    sign: str
+    colour: str
+    fill: str
+
+
+_MARKS = {
+    "all pairs": _Style("o", "#0b5fa5", "#0b5fa5"),
+    "pairs that look alike": _Style("D", "#2a7f62", "#2a7f62"),
+    "on the untrained twin": _Style("s", "#777777", "#ffffff"),
+    "on a placebo": _Style("^", "#777777", "#ffffff"),
+    "without the model": _Style("X", "#c8553d", "#c8553d"),
+}
+
+
+@dataclass(frozen=True)
+class _Mark:
+    kind: str
+    auc: Estimate
+
+
+@dataclass(frozen=True)
+class _Row:
+    name: str
+    status: str
+    marks: Sequence[_Mark]
+
+    @property
+    def height(self) -> float:
+        return 1.0 if len(self.marks) < 2 else 0.4 + 0.42 * len(self.marks)
+
+
+def _rows(attacks: Sequence[AttackResult], validity: Validity) -> list[_Row]:
+    """Collect what is drawn: a row an attack, and one each for the blind baselines."""
+    rows = []
+    like = {one.attack: one for one in validity.adjusted}
+    for attack in attacks:
+        one = like.get(attack.name)
+        found = [("all pairs", attack.auc or (one.raw if one else None))]
+        found += [("pairs that look alike", one.adjusted if one and validity.strata_of else None)]
+        for beside in validity.besides:
+            kind = "on the untrained twin" if beside.kind == "twin" else "on a placebo"
+            found += [(kind, beside.auc)] if beside.attack == attack.name else []
+        marks = [_Mark(kind, auc) for kind, auc in found if auc is not None]
+        rows.append(_Row(attack.name, "no AUC" if attack.status == "ran" else attack.status, marks))
+    blind = [one for one in validity.baselines if one.auc is not None]
+    return rows + [_Row(f"blind: {one.kind}", "", [_Mark("without the model", one.auc)]) for one in blind if one.auc]
+
+
+def _alt(row: _Row) -> str:
+    said = [f"{mark.kind} {interval(mark.auc)}" if i else interval(mark.auc) for i, mark in enumerate(row.marks)]
+    return ", ".join(said) or row.status
 
 
 def roc(attacks: Sequence[AttackResult], nonmembers: int) -> str:

@@ -7,7 +7,7 @@ from importlib.resources import files
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from lmia.report import cells, doubt, figures, findings, markdown, sentences
+from lmia.report import cells, doubt, figures, findings, markdown, sentences, verdict
 from lmia.report.model import AttackResult, AuditReport
 from lmia.report.visible import visible
 
@@ -28,12 +28,15 @@ def html(report: AuditReport) -> str:
         cell=cells,
         fprs=fprs,
         tprs={attack.name: {tpr.fpr: tpr for tpr in attack.tprs} for attack in report.attacks},
-        forest=Markup(figures.forest(report.attacks)) if report.question == "leakage" and report.attacks else None,
+        ruling=verdict,
+        forest=Markup(figures.forest(report.attacks, report.validity)) if _drawn(report) else None,
         roc=Markup(figures.roc(report.attacks, nonmembers)) if any(a.curve for a in report.attacks) else None,
         histograms=[(a, Markup(figures.histogram(a.name, a.histogram))) for a in report.attacks if a.histogram],
         doubt=doubt.sentences(report),
         baselines=doubt.baselines(report),
         besides=doubt.besides(report),
+        adjusted=verdict.adjusted(report),
+        checks=verdict.checks(report),
         thresholds=markdown.threshold_lines(report),
         findings=[(attack, found) for attack in report.attacks if (found := findings.tables(attack.findings))],
         runs=[_run(attack) for attack in report.attacks],
@@ -61,6 +64,10 @@ def render(template: str, **values: object) -> str:
 
 def _finalize(value: object) -> object:
     return value if isinstance(value, Markup) else visible(str(value), lines=True)
+
+
+def _drawn(report: AuditReport) -> bool:
+    return bool(report.attacks) and (report.question == "leakage" or bool(report.validity.adjusted))
 
 
 def _run(attack: AttackResult) -> tuple[AttackResult, str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import yaml
 
-from lmia.report import doubt, findings, sentences
+from lmia.report import doubt, findings, sentences, verdict
 from lmia.report.cells import NONE, count, interval, percent, rate, signed
 from lmia.report.model import AttackResult, AuditReport
 from lmia.report.visible import visible
@@ -27,9 +27,11 @@ def markdown(report: AuditReport) -> str:
     parts = [
         f"# {escape(sentences.question(report))}",
         f"**{sentences.DEMO}**" if report.demo else "",
+        f"**{verdict.mark(report)}: {escape(verdict.headline(report))}**",
+        _bullets(verdict.grounds(report)),
         escape(sentences.answer(report)),
         _bullets(sentences.sides(report)),
-        _section("What this does not show", _bullets(sentences.limits(report))),
+        _section("What this does not show", _bullets([*sentences.limits(report), *verdict.cautions(report)])),
         _section("Warnings", _bullets(report.warnings)),
         _section("Attacks", _attacks(report)),
         _section("Where nothing is remembered", _doubt(report)),
@@ -109,9 +111,10 @@ def _tables(tables: Iterable[findings.Table]) -> str:
 
 
 def _doubt(report: AuditReport) -> str:
-    tables = [table for table in (doubt.baselines(report), doubt.besides(report)) if table]
-    parts = (_bullets(doubt.sentences(report)), _tables(tables))
-    return "\n\n".join(part for part in parts if part)
+    parts = (verdict.adjusted(report), doubt.baselines(report), doubt.besides(report), verdict.checks(report))
+    tables = [table for table in parts if table]
+    said = (_bullets(doubt.sentences(report)), _tables(tables))
+    return "\n\n".join(part for part in said if part)
 
 
 def _attacks(report: AuditReport) -> str:

@@ -8,14 +8,17 @@ from typing import Literal
 
 from lmia.evidence.estimate import Estimate
 from lmia.evidence.results import TPR, Curve, Histogram, Threshold
+from lmia.evidence.verdict import Verdict
 
 __all__ = [
     "FORMAT",
     "TPR",
+    "Adjusted",
     "AttackResult",
     "AuditReport",
     "Baseline",
     "Beside",
+    "Check",
     "Curve",
     "Histogram",
     "RoleCount",
@@ -23,6 +26,7 @@ __all__ = [
     "SuspectSummary",
     "Threshold",
     "Validity",
+    "Verdict",
 ]
 
 FORMAT = 1
@@ -128,6 +132,29 @@ class Baseline:
 
 
 @dataclass(frozen=True)
+class Adjusted:
+    """An attack on the target, once like is compared with like: pairs that look alike to the blind baselines.
+
+    Args:
+        attack: its name in the report.
+        trained: whether its `fit` learned from data, so that it may have learned how the two sides differ.
+        raw: AUROC over all pairs: of members against non-members, or of suspects against calibration pairs.
+        adjusted: AUROC within strata of the blind score; None where no stratum holds both sides.
+        p: one-sided, of `adjusted` being at most 0.5, by dealing labels anew within strata; corrected for the best of all
+            attacks. None where it could not be had.
+        versus_blind: AUROC minus that of the strongest blind baseline, paired, on the pairs that no baseline was trained
+            on. Reported, and never sufficient.
+    """
+
+    attack: str
+    trained: bool
+    raw: Estimate
+    adjusted: Estimate | None = None
+    p: float | None = None
+    versus_blind: Estimate | None = None
+
+
+@dataclass(frozen=True)
 class Beside:
     """An attack on a model that cannot remember the data: what it finds there is in the data, not in anyone's training.
 
@@ -139,6 +166,9 @@ class Beside:
         reason: why not, or empty.
         auc: AUROC on that model: of members against non-members, or of suspects against calibration pairs.
         above: AUROC on the target minus AUROC there, paired by row; None where either is missing.
+        adjusted: AUROC there within strata of the blind score.
+        p: two-sided, of `adjusted` being 0.5, by dealing labels anew within strata; not corrected.
+        above_adjusted: adjusted AUROC on the target minus that there, paired by row.
     """
 
     model: str
@@ -148,6 +178,26 @@ class Beside:
     reason: str = ""
     auc: Estimate | None = None
     above: Estimate | None = None
+    adjusted: Estimate | None = None
+    p: float | None = None
+    above_adjusted: Estimate | None = None
+
+
+@dataclass(frozen=True)
+class Check:
+    """A comparison in which no attack can be right: it checks the arithmetic, not the data.
+
+    Args:
+        kind: `shuffled labels`, the audited pairs under labels dealt anew; or `halves`, two halves of the non-members.
+        attack: its name in the report.
+        auc: AUROC there, 0.5 but for chance; None where there are too few pairs.
+        reason: why there is none, or empty.
+    """
+
+    kind: Literal["shuffled labels", "halves"]
+    attack: str
+    auc: Estimate | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -159,12 +209,21 @@ class Validity:
         baselines: what tells the two sides apart without the model.
         besides: every attack on every model that cannot remember.
         notes: which checks were not made and why, in plain sentences.
+        overlap: how much of either side has a counterpart that looks alike to the blind baselines, 0 to 1; None where
+            there were no blind scores.
+        strata_of: the baseline whose score the strata are of; empty where there was none.
+        adjusted: every attack that ran, among pairs that look alike.
+        checks: comparisons in which no attack can be right.
     """
 
     power: str = ""
     baselines: Sequence[Baseline] = ()
     besides: Sequence[Beside] = ()
     notes: Sequence[str] = ()
+    overlap: float | None = None
+    strata_of: str = ""
+    adjusted: Sequence[Adjusted] = ()
+    checks: Sequence[Check] = ()
 
 
 @dataclass(frozen=True)
@@ -181,6 +240,7 @@ class AuditReport:
         roles: the counts of every role.
         attacks: one result for every attack asked for, in that order.
         validity: what the audit did to doubt itself.
+        verdict: the audit's last word, by a rule fixed before scoring; None where no attack was judged.
         warnings: what a reader must know before trusting a number, in plain sentences.
         limits: what this audit does not show, in plain sentences.
         extraction: how the features were made: pairs read and cached, forward passes, pairs per second, devices.
@@ -211,4 +271,5 @@ class AuditReport:
     confidence: float
     seconds: float
     scores_sha256: str
+    verdict: Verdict | None = None
     format: int = FORMAT

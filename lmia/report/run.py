@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lmia.errors import LmiaError
 from lmia.report.archive import NAME, read_report
 from lmia.report.model import AuditReport
-from lmia.report.scores import COLUMNS
+from lmia.report.scores import COLUMNS, TARGET, WORDS
 from lmia.report.scores import NAME as SCORES
 
 Floats = NDArray[np.float64]
@@ -34,6 +34,8 @@ class Rows:
         p: `(n,)` conformal p-values.
         q: `(n,)` Benjamini-Hochberg q-values of suspects.
         fold: `(n,)` where the attack was cross-fitted.
+        group: `(n,)` the first key of the duplicates that a pair belongs to; None where it has none.
+        stratum: `(n,)` of the blind score.
     """
 
     key: Words
@@ -43,6 +45,8 @@ class Rows:
     p: Floats
     q: Floats
     fold: Floats
+    group: Words
+    stratum: Floats
 
     def __len__(self) -> int:
         return len(self.key)
@@ -50,6 +54,10 @@ class Rows:
     def only(self, where: Mask | NDArray[np.int64]) -> Rows:
         """Return the rows at `where`."""
         return Rows(*(getattr(self, one.name)[where] for one in fields(self)))
+
+    def folds(self) -> list[Mask]:
+        """Return the rows of each fold; all of them where nothing was cross-fitted."""
+        return [np.isnan(self.fold) if np.isnan(fold) else self.fold == fold for fold in np.unique(self.fold)]
 
     def names(self, where: Mask) -> tuple[str, ...]:
         """Name the rows at `where`: role and key."""
@@ -63,7 +71,8 @@ class Run:
     Args:
         folder: where it is.
         report: its report.json.
-        attacks: the rows of its scores.parquet by attack.
+        attacks: the target's rows of its scores.parquet by attack.
+        besides: those of the models beside it, by model and attack.
         sha256: of scores.parquet as it is now.
     """
 
@@ -71,6 +80,7 @@ class Run:
     report: AuditReport
     attacks: Mapping[str, Rows]
     sha256: str
+    besides: Mapping[tuple[str, str], Rows] = field(default_factory=dict)
 
 
 def read_run(folder: Path) -> Run:
@@ -92,19 +102,20 @@ def read_run(folder: Path) -> Run:
     try:
         data = path.read_bytes()
         table = pq.read_table(io.BytesIO(data))
-        words = ("key", "role", "attack")
-        found = {name: table[name].cast(pa.string() if name in words else pa.float64()) for name in COLUMNS}
-        if empty := [name for name in words if found[name].null_count]:
+        found = {name: table[name].cast(pa.string() if name in WORDS else pa.float64()) for name in COLUMNS}
+        if empty := [name for name in WORDS if name != "group" and found[name].null_count]:
             raise ValueError(f"rows without {empty[0]}")
         columns = {name: column.to_numpy() for name, column in found.items()}
     except (OSError, KeyError, ValueError, pa.ArrowException) as error:
         raise LmiaError(
             f"'{path}' cannot be read: {error}.", "Give the folder of a finished audit, with report.json beside it."
         ) from error
-    attack = columns.pop("attack")
+    model, attack = columns.pop("model"), columns.pop("attack")
     every = Rows(**columns)
-    attacks = {name: _ordered(every.only(attack == name)) for name in dict.fromkeys(attack)}
-    return Run(folder, report, attacks, hashlib.sha256(data).hexdigest())
+    parts = {one: _ordered(every.only((model == one[0]) & (attack == one[1]))) for one in dict.fromkeys(zip(model, attack, strict=True))}
+    attacks = {name: rows for (who, name), rows in parts.items() if who == TARGET}
+    besides = {one: rows for one, rows in parts.items() if one[0] != TARGET}
+    return Run(folder, report, attacks, hashlib.sha256(data).hexdigest(), besides)
 
 
 def _ordered(rows: Rows) -> Rows:

@@ -1,4 +1,4 @@
-"""`scores.parquet`: one row a pair and attack, byte for byte the same for the same scores."""
+"""`scores.parquet`: one row a pair, model and attack, byte for byte the same for the same scores."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 Role = Literal["members", "nonmembers", "suspects", "calibration"]
 ROLES: tuple[Role, ...] = get_args(Role)
-COLUMNS = ("key", "role", "attack", "score", "rank", "p", "q", "fold")
+COLUMNS = ("key", "role", "model", "attack", "score", "rank", "p", "q", "fold", "group", "stratum")
+WORDS = ("key", "role", "model", "attack", "group")
+"""Columns that hold text; the others hold numbers."""
+TARGET = "target"
+"""What the model under audit is called in the column `model`; those beside it go by their names."""
 NAME = "scores.parquet"
 
 
@@ -34,6 +38,9 @@ class RoleScores:
         p: `(n,)` conformal p-values, or None.
         q: `(n,)` Benjamini-Hochberg q-values over the suspects; only theirs.
         fold: `(n,)` the fold whose fit scored the pair, where the attack was cross-fitted.
+        model: on which model; `target` is the one under audit.
+        group: n keys, each of the first of the pairs that are duplicates of each other; None where a pair has none.
+        stratum: `(n,)` of the blind score; None where the role is on neither side.
     """
 
     attack: str
@@ -43,6 +50,9 @@ class RoleScores:
     p: NDArray[np.float64] | None = None
     q: NDArray[np.float64] | None = None
     fold: NDArray[np.int8] | None = None
+    model: str = TARGET
+    group: Sequence[str | None] | None = None
+    stratum: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         what = f"{self.attack}, {self.role}"
@@ -50,7 +60,10 @@ class RoleScores:
             raise ValueError(f"{what}: the role must be one of {', '.join(ROLES)}.")
         if len(set(self.keys)) != len(self.keys):
             raise ValueError(f"{what}: the keys are not unique.")
-        for name, array in (("scores", self.scores), ("p", self.p), ("q", self.q), ("fold", self.fold)):
+        if self.group is not None and len(self.group) != len(self.keys):
+            raise ValueError(f"{what}: {len(self.group)} groups for {len(self.keys)} keys.")
+        for name in ("scores", "p", "q", "fold", "stratum"):
+            array = getattr(self, name)
             if array is None:
                 continue
             if array.shape != (len(self.keys),):
@@ -64,12 +77,12 @@ class RoleScores:
 def score_table(parts: Sequence[RoleScores]) -> pa.Table:
     """Join scores into the table of `scores.parquet`.
 
-    Rows are ordered by attack as given, role (members, nonmembers, suspects, calibration) and key, so that the order in
-    which pairs were read leaves no trace. `rank` 1 is the most likely member among an attack's audited rows; equal
-    scores share the better rank.
+    Rows are ordered by model and attack as given, role (members, nonmembers, suspects, calibration) and key, so that the
+    order in which pairs were read leaves no trace. `rank` 1 is the most likely member among an attack's audited rows;
+    equal scores share the better rank.
 
     Args:
-        parts: one for every attack and role; of calibration, one for every fold.
+        parts: one for every model, attack and role; of calibration, one for every fold.
 
     Example:
         >>> table = score_table([RoleScores("csa", "members", ["b", "a"], np.array([0.1, 0.3]))])
@@ -78,22 +91,21 @@ def score_table(parts: Sequence[RoleScores]) -> pa.Table:
     """
     import pyarrow as pa
 
-    fields = [
-        *((name, pa.string()) for name in ("key", "role", "attack")),
-        *(("score", pa.float64()), ("rank", pa.int64()), ("p", pa.float64()), ("q", pa.float64()), ("fold", pa.int8())),
-    ]
-    attacks = list(dict.fromkeys(part.attack for part in parts))
-    ordered = sorted(parts, key=lambda part: (attacks.index(part.attack), ROLES.index(part.role)))
+    kinds = {"rank": pa.int64(), "fold": pa.int8(), "stratum": pa.int64()} | dict.fromkeys(WORDS, pa.string())
+    fields = [(name, kinds.get(name, pa.float64())) for name in COLUMNS]
+    runs = list(dict.fromkeys((part.model, part.attack) for part in parts))
+    ordered = sorted(parts, key=lambda part: (runs.index((part.model, part.attack)), ROLES.index(part.role)))
     if len({_place(part) for part in ordered}) < len(ordered):
-        raise ValueError("Each attack and role may come once, calibration once a fold.")
-    chunks = [_chunk(part, _audited(part.attack, ordered), fields) for part in ordered]
+        raise ValueError("Each model, attack and role may come once, calibration once a fold.")
+    chunks = [_chunk(part, _audited(part, ordered), fields) for part in ordered]
     return pa.concat_tables([pa.schema(fields).empty_table(), *chunks]).combine_chunks()
 
 
-def _place(part: RoleScores) -> tuple[str, str, int]:
+def _place(part: RoleScores) -> tuple[str, str, str, int]:
     """Name what may come once: the calibration pairs are scored again by the fit of every fold."""
     folded = part.role == "calibration" and part.fold is not None and len(part.fold)
-    return part.attack, part.role, int(part.fold[0]) if folded and part.fold is not None else -1
+    fold = int(part.fold[0]) if folded and part.fold is not None else -1
+    return part.model, part.attack, part.role, fold
 
 
 def write_scores(table: pa.Table, path: Path) -> str:
@@ -115,7 +127,7 @@ def write_scores(table: pa.Table, path: Path) -> str:
         compression="zstd",
         compression_level=3,
         row_group_size=1 << 18,
-        use_dictionary=["role", "attack"],
+        use_dictionary=["role", "model", "attack"],
         store_schema=False,
     )
     data = sink.getvalue().to_pybytes()
@@ -134,8 +146,9 @@ def ranks(scores: NDArray[np.float64], among: NDArray[np.float64]) -> NDArray[np
     return (above + 1).astype(np.int64)
 
 
-def _audited(attack: str, parts: Sequence[RoleScores]) -> NDArray[np.float64]:
-    audited = [part.scores for part in parts if part.attack == attack and part.role != "calibration"]
+def _audited(one: RoleScores, parts: Sequence[RoleScores]) -> NDArray[np.float64]:
+    run = (one.model, one.attack)
+    audited = [part.scores for part in parts if (part.model, part.attack) == run and part.role != "calibration"]
     return np.concatenate([np.empty(0), *audited])
 
 
@@ -144,14 +157,23 @@ def _chunk(part: RoleScores, audited: NDArray[np.float64], fields: Sequence[tupl
 
     n = len(part.keys)
     order = np.array(sorted(range(n), key=part.keys.__getitem__), dtype=np.int64)
-    rank = None if part.role == "calibration" else ranks(part.scores, audited)
-    values: dict[str, object] = {
-        # a file name that is no UTF-8 keeps its odd bytes as \udc80
-        "key": [part.keys[row].encode("utf-8", "backslashreplace").decode("utf-8") for row in order],
+    values: dict[str, Any] = {
+        "key": [_utf8(part.keys[row]) for row in order],
         "role": [part.role] * n,
+        "model": [_utf8(part.model)] * n,
         "attack": [part.attack] * n,
+        "group": None if part.group is None else [None if (g := part.group[row]) is None else _utf8(g) for row in order],
     }
-    for name, array in (("score", part.scores), ("rank", rank), ("p", part.p), ("q", part.q), ("fold", part.fold)):
+    rank = None if part.role == "calibration" else ranks(part.scores, audited)
+    for name, array in (("score", part.scores), ("rank", rank)):
+        values[name] = None if array is None else array[order]
+    for name in ("p", "q", "fold", "stratum"):
+        array = getattr(part, name)
         values[name] = None if array is None else array[order]
     arrays = [pa.nulls(n, kind) if values[name] is None else pa.array(values[name], type=kind) for name, kind in fields]
     return pa.Table.from_arrays(arrays, names=[name for name, _ in fields])
+
+
+def _utf8(text: str) -> str:
+    """Keep the odd bytes of a file name that is no UTF-8 as \\udc80."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -10,24 +10,33 @@ from rich.table import Table
 from rich.text import Text
 
 from lmia.evidence.estimate import Estimate
-from lmia.report import doubt, sentences
+from lmia.report import doubt, sentences, verdict
 from lmia.report.cells import NONE, count, interval, percent, rate, signed
 from lmia.report.model import AttackResult, AuditReport
 from lmia.report.visible import visible
 
+_WORD = {"void": "yellow", "evidence": "red", "underpowered": "yellow", "none": "green"}
 _STATUS = {"ran": "green", "nothing to learn": "yellow", "did not run": "red"}
 
 
 def summary(report: AuditReport) -> RenderableType:
     """Lay a report out for the terminal; nothing in it is read as markup or as an escape sequence."""
     parts: list[RenderableType] = [Text(sentences.DEMO, style="bold red")] if report.demo else []
-    parts += [_text(sentences.question(report), "bold"), _text(sentences.answer(report)), Text("")]
+    parts += [_text(sentences.question(report), "bold"), *_verdict(report), _text(sentences.answer(report)), Text("")]
     if report.attacks:
         parts.append(_leakage(report) if report.question == "leakage" else _use(report))
     parts += [_text(sentence) for sentence in doubt.sentences(report)]
     parts += [_text(sentences.status(attack), "yellow") for attack in report.attacks if attack.status != "ran"]
     parts += [_text(f"Warning: {warning}", "yellow") for warning in report.warnings]
     return Group(*parts)
+
+
+def _verdict(report: AuditReport) -> list[RenderableType]:
+    if report.verdict is None:
+        return []
+    said = Text.assemble((f" {verdict.mark(report)} ", f"reverse {_WORD[report.verdict.word]}"), " ")
+    said.append(visible(verdict.headline(report)), style="bold")
+    return [said, *(_text(f"- {ground}") for ground in verdict.grounds(report)), Text("")]
 
 
 def print_summary(report: AuditReport, console: Console, path: Path) -> None:
@@ -61,11 +70,18 @@ def _two_lines(shown: str) -> Text:
 
 def _leakage(report: AuditReport) -> Table:
     fprs = list(dict.fromkeys(tpr.fpr for attack in report.attacks for tpr in attack.tprs))
-    table = _table("attack", "AUC", "vs cosine", *(f"TPR@{rate(fpr).replace(' ', '')}" for fpr in fprs), "status")
+    like = {one.attack: one.adjusted for one in report.validity.adjusted}
+    shares = [f"TPR@{rate(fpr).replace(' ', '')}" for fpr in fprs]
+    some = any(attack.status != "ran" for attack in report.attacks)  # 80 characters are soon full
+    table = _table(
+        "attack", "AUC", *(["adjusted"] if like else []), "vs cosine", *shares, *(["status"] if some else [])
+    )
     for attack in report.attacks:
         tprs = {tpr.fpr: _tpr(tpr.estimate) for tpr in attack.tprs}
-        cells = [interval(attack.auc), signed(attack.versus_cosine), *(tprs.get(fpr, NONE) for fpr in fprs)]
-        table.add_row(_text(attack.name, "bold"), *(_two_lines(cell) for cell in cells), _status(attack))
+        cells = [interval(attack.auc), *([interval(like.get(attack.name))] if like else [])]
+        cells += [signed(attack.versus_cosine), *(tprs.get(fpr, NONE) for fpr in fprs)]
+        last = [_status(attack)] if some else []
+        table.add_row(_text(attack.name, "bold"), *(_two_lines(cell) for cell in cells), *last)
     return table
 
 

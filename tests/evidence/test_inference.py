@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from lmia.evidence.inference import FOUND, heldout_control, paired_p, per_unit, permutation_p
+from lmia.evidence import inference
+from lmia.evidence.inference import heldout_control, paired_p, per_unit, permutation_p
+from lmia.evidence.inferred import FOUND
 
 
 def shoots(generator, count, size, correlation=0.3):
@@ -41,6 +43,8 @@ def test_tiny_clusters_of_unequal_size_are_enumerated():
     assert found.exact
     assert found.permutations == 20
     assert found.p == pytest.approx(expected)
+    assert found.opposite == pytest.approx(np.mean([value <= every[0] + 1e-12 for value in every]))
+    assert found.two_sided == min(1, 2 * min(found.p, found.opposite))
     assert found.difference.value == pytest.approx(np.concatenate(mine).mean() - np.concatenate(theirs).mean())
     assert found.difference.value / found.error == pytest.approx(every[0])
     drawn = permutation_p(np.concatenate(mine), np.concatenate(theirs), names[0], names[1] + 10, permutations=19)
@@ -63,6 +67,44 @@ def test_false_alarms_are_as_many_as_promised():
     generator = np.random.default_rng(0)
     p = [permutation_p(*generator.normal(size=(2, 60)), permutations=199, seed=i).p for i in range(1000)]
     assert stats.kstest(p, "uniform").pvalue > 0.01
+
+
+def test_false_alarms_of_many_clusters_and_of_unequal_sides():
+    """Above a thousand clusters arrangements are drawn eight to a byte."""
+    generator = np.random.default_rng(10)
+    p = [
+        permutation_p(generator.normal(size=1500), generator.normal(size=300), permutations=99, seed=i)
+        for i in range(400)
+    ]
+    for found in ([one.p for one in p], [one.opposite for one in p]):
+        uniform = np.array(found) - generator.random(400) / 100  # p is one of 100 values
+        assert stats.kstest(uniform, "uniform").pvalue > 0.01
+
+
+def test_many_clusters_agree_with_welch():
+    generator = np.random.default_rng(11)
+    mine, theirs = generator.normal(0.05, 1.5, 3000), generator.normal(size=1200)
+    found = permutation_p(mine, theirs, permutations=20_000)
+    outside = stats.ttest_ind(mine, theirs, equal_var=False, alternative="greater")
+    assert found.p == pytest.approx(outside.pvalue, abs=4 * (outside.pvalue / 20_000) ** 0.5 + 0.002)
+    assert found.p + found.opposite == pytest.approx(1, abs=1e-3)
+
+
+def test_clusters_of_one_size_are_as_those_of_several(monkeypatch):
+    """Two sums stand for five where every cluster has the same size."""
+    generator = np.random.default_rng(12)
+    scores, label = generator.normal(size=(2, 60)), np.repeat(np.arange(20), 3)
+    found = permutation_p(scores[0] + 0.3, scores[1], label, label + 20, permutations=999)
+    monkeypatch.setattr("lmia.evidence.inference.of_one_size", lambda parts, *_: parts)
+    rearranged = inference.rearranged
+
+    def widely(table, *rest):
+        sizes = np.full(len(table), 3.0)
+        return rearranged(np.stack([table[:, 0], sizes, table[:, 1], table[:, 0] * sizes, sizes**2], 1), *rest)
+
+    monkeypatch.setattr("lmia.evidence.inference.rearranged", widely)
+    again = permutation_p(scores[0] + 0.3, scores[1], label, label + 20, permutations=999)
+    assert (again.p, again.opposite) == (found.p, found.opposite)
 
 
 def test_false_alarms_of_shoots_where_a_t_test_errs():
@@ -115,6 +157,7 @@ def test_pairs_are_enumerated_by_hand():
     gaps = np.array([1.0, -1.0, 2.0])
     every = [np.dot(signs, gaps) for signs in product((1, -1), repeat=3)]
     assert found.p == np.mean(np.array(every) >= gaps.sum())
+    assert found.opposite == np.mean(np.array(every) <= gaps.sum())
     assert found.exact
     assert found.unused == (1, 2)
     assert found.used == (4, 3)
@@ -171,6 +214,25 @@ def test_the_words_stay_below_what_was_shown():
     assert none.p > 0.99
     assert none.sentences()[0].startswith("No difference found")
     assert none.sentences()[-1] == "That is no proof that the collection was not used."
+    assert "Yours score lower than the held-out ones (p = 0.0001 that way round)" in none.sentences()[1]
+    assert not any("score lower" in said for said in found.sentences())
+
+
+@pytest.mark.parametrize(
+    ("cause", "words", "limit"),
+    [
+        ("open", "Difference found, cause not established (p = 0.0001;", "Other causes than training remain"),
+        ("placebo", "Difference found that the placebo does not show: supports use (p", "Support, no proof"),
+        ("lot", "Difference found, and chance alone chose the sides: yours were used, or", "your word (--randomised)"),
+    ],
+)
+def test_what_speaks_to_the_cause_decides_the_words(cause, words, limit):
+    generator = np.random.default_rng(7)
+    mine, theirs = generator.normal(2, 1, 50), generator.normal(size=50)
+    said = permutation_p(mine, theirs).sentences(cause=cause)
+    assert said[0].startswith(words)
+    assert limit in said[-1]
+    assert permutation_p(theirs, mine).sentences(cause=cause)[0].startswith("No difference found")
 
 
 def test_without_any_spread():

@@ -11,7 +11,11 @@ from sklearn.metrics import roc_auc_score
 
 from lmia.errors import LmiaError
 from lmia.evidence import multiplicity
-from lmia.evidence.multiplicity import holm, max_statistic
+from lmia.evidence.multiplicity import holm
+
+
+def max_statistic(*args, **options):
+    return multiplicity.max_statistic(*args, **options).best
 
 
 def statistic(score, labels):
@@ -250,3 +254,59 @@ def test_100000_a_side_and_ten_scores_keep_within_a_minute_for_2000_permutations
     start = time.perf_counter()
     max_statistic(scores, labels, permutations=100)
     assert time.perf_counter() - start < 3
+
+
+def enumerated_in_strata(score, labels, strata):
+    """The p-value of the pairs won within strata, over every deal of labels that leaves each stratum its members."""
+
+    def won(dealt):
+        wins = np.sign(score[:, None] - score)[np.ix_(dealt == 1, dealt == 0)]
+        return wins[strata[dealt == 1][:, None] == strata[dealt == 0]].sum()
+
+    within = [subsets((strata == one).sum(), labels[strata == one].sum()) for one in np.unique(strata)]
+    deals = []
+    for parts in product(*within):
+        dealt = np.zeros(len(labels), int)
+        for one, part in zip(np.unique(strata), parts, strict=True):
+            dealt[strata == one] = part
+        deals.append(dealt)
+    return np.mean([won(dealt) >= won(labels) for dealt in deals])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_every_deal_within_strata(seed):
+    random = np.random.default_rng(seed)
+    strata, labels = np.array([0, 0, 0, 0, 1, 1, 1, 2, 2, 2]), np.array([1, 1, 0, 0, 1, 0, 0, 1, 1, 0])
+    score = random.integers(0, 5, 10)
+    found = multiplicity.max_statistic(
+        torch.tensor(score)[None], torch.tensor(labels), permutations=20_000, strata=torch.tensor(strata)
+    )
+    close(found.alone, [enumerated_in_strata(score, labels, strata)], 20_000)
+    assert found.alone.tolist() == found.best.tolist()
+
+
+def test_within_strata_a_difference_of_strata_does_not_show():
+    random = np.random.default_rng(0)
+    strata = np.repeat([0, 1], 300)
+    labels = np.concatenate([random.random(300) < 0.2, random.random(300) < 0.8])
+    score = torch.from_numpy(strata + random.normal(0, 0.1, 600))[None]
+    plain, within = (
+        multiplicity.max_statistic(score, torch.from_numpy(labels), permutations=500, strata=one).alone
+        for one in (None, torch.from_numpy(strata))
+    )
+    assert plain.item() < 0.01 < within.item()
+
+
+def test_a_group_across_strata_moves_with_its_like_alone():
+    """Two groups of both strata may trade labels; a group of one stratum has no partner and stays."""
+    groups, strata = torch.tensor([0, 0, 1, 1, 2]), torch.tensor([0, 1, 0, 1, 0])
+    labels, score = torch.tensor([1, 1, 0, 0, 1]), torch.tensor([[5.0, 4.0, 1.0, 2.0, 3.0]])
+    found = multiplicity.max_statistic(score, labels, groups, permutations=20_000, strata=strata)
+    close(found.alone, [0.5], 20_000)
+
+
+def test_alone_is_not_corrected():
+    scores = torch.stack([torch.arange(60.0), *(torch.randperm(60, generator=torch.Generator().manual_seed(i)) for i in range(9))])
+    found = multiplicity.max_statistic(scores.double(), torch.arange(60) >= 33, permutations=400)
+    assert (found.alone <= found.best).all()
+    assert (found.alone < found.best).any()

@@ -363,7 +363,7 @@ def test_the_command_line_trains(tmp_path, capsys):
 
 def test_the_demos_roles_are_disjoint_and_of_the_trained_range():
     specs = dict(lmia_demo.ROLES)
-    assert set(lmia_demo.lmia_demo()) == {"model", "views", *specs}
+    assert set(lmia_demo.lmia_demo()) == {"model", "views", "regime", *specs}
     keys = {}
     for role, spec in specs.items():
         source = Emoji(**Emoji.claims(spec))

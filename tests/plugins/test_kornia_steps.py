@@ -1,8 +1,9 @@
-"""Each change of a picture against Pillow, numpy or the standard library, never against kornia itself."""
+"""Each change of a picture against Pillow, numpy or the standard library; what kornia has and we wrote, against both."""
 
 import colorsys
 import io
 
+import kornia.enhance
 import numpy as np
 import pytest
 import torch
@@ -227,3 +228,15 @@ def test_a_chain_ignores_autocast():
 def test_a_chain_refuses_whole_numbers():
     with pytest.raises(TypeError, match="uint8"):
         Chain((Flip(),))(torch.zeros(1, 3, 2, 2, dtype=torch.uint8))
+
+
+@pytest.mark.parametrize("factor", [0.4, 0.9, 1.6])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_colours_are_kornias_too(factor, dtype):
+    pixels = torch.rand(5, 3, 7, 9, generator=torch.Generator().manual_seed(0), dtype=dtype)
+    for ours, theirs in (
+        (Jitter(brightness=factor), kornia.enhance.adjust_brightness_accumulative),
+        (Jitter(contrast=factor), kornia.enhance.adjust_contrast_with_mean_subtraction),
+        (Jitter(saturation=factor), kornia.enhance.adjust_saturation_with_gray_subtraction),
+    ):
+        torch.testing.assert_close(ours(pixels), theirs(pixels, factor), atol=1e-6, rtol=0)

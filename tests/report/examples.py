@@ -9,16 +9,19 @@ from itertools import pairwise
 from lmia.evidence.estimate import Estimate
 from lmia.report.model import (
     TPR,
+    Adjusted,
     AttackResult,
     AuditReport,
     Baseline,
     Beside,
+    Check,
     Curve,
     Histogram,
     RoleCount,
     SuspectSummary,
     Threshold,
     Validity,
+    Verdict,
 )
 from lmia.report.sentences import standard_limits
 
@@ -121,12 +124,34 @@ def leakage(**changes):
             "With 400 + 400 pairs an AUC of 0.574 or more is found in 90 % of audits like this one.",
             (Baseline("captions", estimate(0.62, 0.05)), Baseline("metadata", None, "no url in any row")),
             (
-                Beside("untrained twin", "twin", "csa", "ran", "", estimate(0.512, 0.02), estimate(0.382, 0.02)),
+                Beside(
+                    "untrained twin", "twin", "csa", "ran", "", estimate(0.512, 0.02), estimate(0.382, 0.02),
+                    estimate(0.509, 0.02), 0.37, estimate(0.372, 0.02),
+                ),
                 Beside(
                     "untrained twin", "twin", "wsa", "nothing to learn", "The pool looks like the known non-members."
                 ),
             ),
             ("A check that was not made.",),
+            0.94,
+            "captions",
+            (
+                Adjusted(
+                    "csa", False, estimate(0.894, 0.02), estimate(0.881, 0.02), 0.0005, estimate(0.27, 0.05, "paired DeLong")
+                ),
+                Adjusted("anchor", True, estimate(0.939, 0.02), None),
+            ),
+            (Check("shuffled labels", "csa", estimate(0.495, 0.03)), Check("halves", "csa", None, "too few pairs")),
+        ),
+        verdict=Verdict(
+            "evidence",
+            "leakage",
+            "post hoc",
+            ("csa, comparing like with like, has AUC 0.881 [0.861, 0.901] (raw 0.894 [0.874, 0.914]).",),
+            "Supports a leak, but is no proof",
+            ("This is no proof of training: who is on which side was not drawn by lot.",),
+            0.574,
+            0.51,
         ),
         warnings=("Known non-members and pool were cut from the nonmembers by seed 0.",),
         limits=standard_limits("leakage"),

@@ -15,17 +15,21 @@ from lmia.evidence.estimate import Estimate
 from lmia.report import archive
 from lmia.report.model import (
     TPR,
+    Adjusted,
     AttackResult,
     AuditReport,
     Baseline,
     Beside,
+    Check,
     Curve,
     Histogram,
     RoleCount,
     SuspectSummary,
     Threshold,
     Validity,
+    Verdict,
 )
+from lmia.report.shape import shape
 from report import examples
 
 REPORTS = {f.__name__: f for f in (examples.leakage, examples.suspects, examples.none_ran, examples.hostile)}
@@ -41,6 +45,9 @@ PARTS = (
     Estimate,
     Beside,
     Validity,
+    Adjusted,
+    Check,
+    Verdict,
 )
 
 
@@ -93,6 +100,10 @@ def test_schema_has_every_field_of_the_model_and_no_other(cls):
     assert part["required"] == names
     assert part["additionalProperties"] is False
     assert all(value["description"] for value in part["properties"].values())
+
+
+def test_the_schema_shipped_is_read_off_the_model():
+    assert archive.schema() == shape()
 
 
 def test_schema_defines_nothing_the_model_has_not():

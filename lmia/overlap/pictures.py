@@ -1,4 +1,4 @@
-"""Pictures read once, without any model, and where the same ones lie in several roles."""
+"""Pictures read once, without any model, and where the same ones lie in two collections."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import md5
 
 import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
 from lmia.errors import LmiaError
-from lmia.evidence.duplicates import RADIUS, Links, Rows, as_hashes, near_hashes, normal_caption, normal_url, same
+from lmia.evidence.duplicates import normal_caption, normal_url, same
+from lmia.evidence.hashes import RADIUS, as_hashes, near_hashes
+from lmia.evidence.links import Links, Rows
 from lmia.picture import MAX_PIXELS, Facts, open_pair
 from lmia.settings import describe
-from lmia.source import Rejected, Sample, Source
+from lmia.source import Pair, Rejected, Sample, Source
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,8 @@ class Pictures:
         captions: n captions.
         facts: n facts of the image files.
         rejected: records by reason.
+        left_out: usable pairs that a sample did not draw.
+        md5: n digests of the files, empty where there is no file; none at all unless they were asked for.
     """
 
     places: Sequence[int]
@@ -35,9 +40,16 @@ class Pictures:
     captions: Sequence[str]
     facts: Sequence[Facts]
     rejected: Mapping[str, int]
+    left_out: int = 0
+    md5: Sequence[str] = ()
 
     def __len__(self) -> int:
         return len(self.keys)
+
+    @property
+    def records(self) -> int:
+        """How many records were read: pairs, rejected ones, and those that a sample left out."""
+        return len(self) + sum(self.rejected.values()) + self.left_out
 
     def words(self, rule: str) -> list[str]:
         """Return what a rule compares, n words; an empty word is like nothing."""
@@ -47,16 +59,24 @@ class Pictures:
             return [normal_caption(caption) for caption in self.captions]
         if rule == "url":
             return [normal_url(fact.url) for fact in self.facts]
+        if rule == "md5":
+            return list(self.md5) or [""] * len(self)
         return [fact.sha256 if rule == "sha256" else fact.phash for fact in self.facts]
 
 
-def read(source: Source, role: str, max_pixels: int = MAX_PIXELS) -> Pictures:
+def read(source: Source, role: str, max_pixels: int = MAX_PIXELS, digests: bool = False) -> Pictures:
     """Read every pair of a source once, with a bar of shards where a person looks on.
+
+    Args:
+        source: what to read.
+        role: what to call it where it fails.
+        max_pixels: pictures that claim more are rejected.
+        digests: also take the md5 of each file, which some indices publish and facts do not keep.
 
     Raises:
         LmiaError: the source cannot be read, or no pair of it can be used.
     """
-    places, keys, captions, facts = [], [], [], []
+    places, keys, captions, facts, md5s = [], [], [], [], []
     place = 0
     rejected: Counter[str] = Counter()
     console = Console(file=sys.stderr)
@@ -70,23 +90,40 @@ def read(source: Source, role: str, max_pixels: int = MAX_PIXELS) -> Pictures:
                     rejected[opened.reason] += 1
                 else:
                     places.append(place)
-                    keys.append(record.key.encode("utf-8", "backslashreplace").decode("utf-8"))
+                    keys.append(unicode(record.key))
                     captions.append(record.caption)
                     facts.append(opened[1])
+                    md5s.append(_md5(record) if digests else "")
                 place += 1
-    rows = source.draw(keys) if isinstance(source, Sample) else range(len(keys))
     if not keys:
         raise LmiaError(
             f"No pair of {role} ({describe(source)}) can be used: {dict(rejected) or 'it is empty'}.",
             "Mend what these reasons name, or give another SPEC.",
         )
+    rows = source.draw(keys) if isinstance(source, Sample) else range(len(keys))
     return Pictures(
         [places[i] for i in rows],
         [keys[i] for i in rows],
         [captions[i] for i in rows],
         [facts[i] for i in rows],
         dict(rejected),
+        len(keys) - len(rows),
+        [md5s[i] for i in rows] if digests else (),
     )
+
+
+def unicode(text: str) -> str:
+    r"""Spell out what UTF-8 cannot hold: lone surrogates, as from names of files that are no text.
+
+    Example:
+        >>> unicode("odd\udc80")
+        'odd\\udc80'
+    """
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _md5(pair: Pair) -> str:
+    return md5(pair.image, usedforsecurity=False).hexdigest() if isinstance(pair.image, bytes) else ""
 
 
 def exact(one: Pictures, other: Pictures, rule: str) -> Rows:

@@ -1,0 +1,81 @@
+"""Columns beside the pairs: what belongs together, by key, from a table of the user's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from lmia.errors import LmiaError, nearest
+
+Columns = Mapping[str, Mapping[str, str]]
+"""By name of a column, what it holds for each key."""
+
+
+def read_columns(file: Path, wanted: Sequence[str]) -> Columns:
+    """Read the columns wanted, by key, from a CSV or parquet file with a column `key`.
+
+    Raises:
+        LmiaError: the file cannot be read, a column is missing, or a key stands there twice with other values.
+
+    Example:
+        >>> read_columns(Path("nowhere.csv"), ["shoot"])
+        Traceback (most recent call last):
+            ...
+        lmia.errors.LmiaError: The columns 'nowhere.csv' cannot be read: ...
+    """
+    table = _read(file)
+    found: dict[str, dict[str, str]] = {}
+    for name in ("key", *wanted):
+        if table.column_names.count(name) != 1:
+            raise LmiaError(f"'{file}' has no one column '{name}'.", nearest(name, table.column_names))
+    keys = [str(key) for key in table["key"].to_pylist()]
+    for name in wanted:
+        found[name] = {}
+        for key, value in zip(keys, table[name].to_pylist(), strict=True):
+            word = "" if value is None else str(value)
+            if found[name].setdefault(key, word) != word:
+                raise LmiaError(f"'{file}' holds the key '{key}' twice, with other values.", "Keep one row a key.")
+    return found
+
+
+def _read(file: Path) -> pa.Table:
+    try:
+        if file.suffix.lower() == ".parquet":
+            return pq.read_table(file)
+        names = pa.csv.open_csv(file).schema.names
+        text = {name: pa.string() for name in names}  # so that keys of digits keep their zeros
+        return pa.csv.read_csv(file, convert_options=pa.csv.ConvertOptions(column_types=text))
+    except (pa.ArrowException, OSError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise LmiaError(f"The columns '{file}' cannot be read: {said}", "Give a whole CSV or parquet file.") from error
+
+
+def words(keys: Sequence[str], side: str, columns: Columns, name: str) -> NDArray[np.str_]:
+    """Return what a column holds for each of n keys, `(n,)`.
+
+    Args:
+        keys: n keys.
+        side: whose they are, for the message.
+        columns: as read.
+        name: which of them.
+
+    Raises:
+        LmiaError: a key has no value there.
+
+    Example:
+        >>> words(["b", "a"], "mine", {"shoot": {"a": "1", "b": "2"}}, "shoot").tolist()
+        ['2', '1']
+    """
+    lacking = [key for key in keys if not columns[name].get(key)]
+    if lacking:
+        raise LmiaError(
+            f"{len(lacking):,} of {len(keys):,} pairs of {side} have no '{name}', such as '{lacking[0]}'.",
+            "Give every key a value in --columns.",
+        )
+    return np.array([columns[name][key] for key in keys])

@@ -1,0 +1,54 @@
+"""What an audit will be able to see, said before the model is run: by counts of records, before any is read."""
+
+from __future__ import annotations
+
+import sys
+
+from lmia import roles
+from lmia.data import AuditData
+from lmia.errors import LmiaError
+from lmia.evidence.power import spoken
+from lmia.source import Sample, Source
+
+COUNTED = 8
+"""Shards whose records are counted; from so many on, the others are taken to hold as many on average."""
+
+
+def outlook(data: AuditData, detect: float) -> str:
+    """Say in a sentence what about so many pairs can show; nothing where they cannot be counted without reading them.
+
+    Args:
+        data: the roles.
+        detect: the AUC that the audit is to be able to see.
+
+    Example:
+        >>> outlook(AuditData(), 0.51)
+        ''
+    """
+    given = data.given()
+    first, second = ("members", "nonmembers") if "members" in given else ("suspects", "known_nonmembers")
+    if first not in given or second not in given:
+        return ""
+    try:
+        m, n = _count(given[first]), _count(given[second])
+    except LmiaError:  # extraction will say it
+        return ""
+    if m is None or n is None:
+        return ""
+    if first == "suspects":
+        n = round(n * roles.CALIBRATION_SHARE)
+    else:
+        left = 1.0 if "pool" in given else 1 - roles.POOL_SHARE
+        m, n = round(m * left), round(n * left * (1.0 if "known_nonmembers" in given else 1 - roles.KNOWN_SHARE))
+    return f"Before anything is read: {spoken(m, n, detect)[:1].lower()}{spoken(m, n, detect)[1:]}" if m and n else ""
+
+
+def _count(source: Source) -> int | None:
+    """Count a source's records, or estimate it from its first shards; None where they lie elsewhere."""
+    shards = source.shards()
+    if any("://" in shard or shard.startswith("pipe:") for shard in shards):
+        return None
+    reader = source.source if isinstance(source, Sample) else source
+    some = [reader.count(shard) for shard in shards[:COUNTED]]
+    most = source.n if isinstance(source, Sample) else sys.maxsize
+    return min(most, round(sum(some) / max(1, len(some)) * len(shards)))

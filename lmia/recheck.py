@@ -1,0 +1,72 @@
+"""What an audit did to doubt itself, computed again from scores.parquet: like against like, twin, placebos, verdict."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from lmia import evidence
+from lmia.blind import Ran
+from lmia.controls import Aside
+from lmia.evidence.baselines import Blind
+from lmia.evidence.comparison import Comparison
+from lmia.judging import Judge, Scored
+from lmia.report.model import AttackResult, AuditReport, Validity, Verdict
+from lmia.report.run import Floats, Rows, Run
+from lmia.report.scores import ROLES
+from lmia.ruling import verdict
+from lmia.validity import Doubt, validity
+
+_NO_BLIND = Blind((), np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.bool_), "")
+
+
+def scored(rows: Rows, p: Floats | None = None) -> Scored:
+    """Return an attack's scores part by part, with p-values as written unless given, `(n,)`."""
+    p = rows.p if p is None else p
+    places = {role: np.flatnonzero(rows.role == role) for role in ROLES if (rows.role == role).any()}
+    parts: dict[str, torch.Tensor] = {role: torch.from_numpy(rows.score[at]) for role, at in places.items()}
+    calibration = [torch.from_numpy(rows.score[(rows.role == "calibration") & fold]) for fold in rows.folds()]
+    return Scored(parts, {role: torch.from_numpy(p[at]) for role, at in places.items()}, None, calibration)
+
+
+def doubts(run: Run, judge: Judge) -> tuple[Validity, Verdict | None]:
+    """Make every check again that scores.parquet carries; what it does not carry is taken as written.
+
+    Args:
+        run: whose scores and report agree so far.
+        judge: of the audit, made again from its rows.
+    """
+    report, first = run.report, next(iter(run.attacks.values()))
+    strata = torch.from_numpy(first.stratum[judge.side_rows]).nan_to_num().long()
+    overlap = evidence.overlap(strata, judge.labels) if report.validity.strata_of else None
+    like = Comparison(
+        judge.labels, judge.groups, strata, overlap, report.validity.strata_of, report.seed, report.confidence
+    )
+    ran = {one.name: _ran(one, run.attacks.get(one.name)) for one in report.attacks}
+    asides = [
+        Aside(one.model, one.kind, one.attack, _ran(_result(one.attack, one.status, one.reason), run.besides.get(at)))
+        for one in report.validity.besides
+        for at in [(one.model, one.attack)]
+    ]
+    trained = {name: False for name in ran} | {one.attack: one.trained for one in report.validity.adjusted}
+    found = validity(Doubt(judge, _NO_BLIND, like), trained, ran, asides, _detect(report))
+    written = {one.attack: one.versus_blind for one in report.validity.adjusted}
+    adjusted = tuple(replace(one, versus_blind=written.get(one.attack)) for one in found.adjusted)
+    found = replace(found, adjusted=adjusted, baselines=report.validity.baselines, notes=report.validity.notes)
+    regime = report.verdict.regime if report.verdict else "post hoc"
+    return found, verdict(found, report.question, regime, _detect(report))
+
+
+def _ran(result: AttackResult, rows: Rows | None) -> Ran:
+    return Ran(result, scored(rows) if rows is not None and result.status == "ran" else None)
+
+
+def _result(attack: str, status: str, reason: str) -> AttackResult:
+    return AttackResult(attack, "", status, reason)  # type: ignore[arg-type]
+
+
+def _detect(report: AuditReport) -> float:
+    detect: object = report.config.get("detect")
+    return detect if isinstance(detect, float) and 0.5 < detect < 1 else 0.51
