@@ -14,8 +14,10 @@ $(VENV)/.stamp: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[demo,dev]'
 	@touch $@
 
-audit: $(VENV)/.stamp  ## install, and audit the embedded demo
+audit: $(VENV)/.stamp  ## install, audit the embedded demo, and again with sides drawn unlike
 	$(BIN)/lmia audit --plugin wsa
+	$(BIN)/lmia audit --config configs/worlds/unlike.yaml >/dev/null
+	$(BIN)/lmia show lmia-audit lmia-audit/unlike
 
 test: $(VENV)/.stamp  ## install, and run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m 'not slow and not network and not gpu'

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 
+from lmia.report.visible import visible
 from lmia.stock import Parts, Tree
 
 LONGEST = 60
@@ -13,7 +14,7 @@ _NONE = object()
 
 
 def differences(sealed: Parts, now: Parts) -> list[str]:
-    """Name what differs: settings with both values, data by role, models, the rule, versions; nothing where nothing does.
+    """Name what differs: settings with both values, data by role, models, the rule, versions; nothing where all agree.
 
     Example:
         >>> one = Parts({"seed": 0}, {}, {"target": "a"}, {}, {"lmia": "1"})
@@ -25,7 +26,7 @@ def differences(sealed: Parts, now: Parts) -> list[str]:
     found = []
     for name in (name for name in old if old[name] != new[name]):
         words = say.get(name, _values)(getattr(sealed, name), getattr(now, name))
-        found.append(f"{name}: {', '.join(words)}" if words else name)
+        found.append(visible(f"{name}: {', '.join(words)}") if words else name)
     return found
 
 
@@ -40,6 +41,8 @@ def _roles(old: Tree, new: Tree) -> list[str]:
 
 
 def _counts(old: object, new: object) -> str:
+    if {"file"} & {key for one in (old, new) if isinstance(one, Mapping) for key in one}:
+        return " (another file)" if old and new else " (a file, and none)"
     was, now = (one.get("records") if isinstance(one, Mapping) else 0 for one in (old, new))
     return f" ({_short(was)} records, now {_short(now)})" if was != now else " (as many records, but others)"
 

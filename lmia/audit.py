@@ -27,8 +27,10 @@ from lmia.report.pairs import write_pairs
 from lmia.report.scores import score_table, write_scores
 from lmia.report.sentences import standard_limits
 from lmia.ruling import verdict
+from lmia.seal import check, entered
 from lmia.setup import Setup
 from lmia.showing import shown_pairs
+from lmia.stock import parts
 from lmia.target import Target
 from lmia.validity import Doubt, validity
 
@@ -43,6 +45,7 @@ def run_audit(
     fpr: Sequence[float] | None = None,
     detect: float = 0.51,
     regime: Regime = "post hoc",
+    seal: Path | str | None = None,
     seed: int = 0,
     confidence: float = 0.95,
     show_pairs: bool = False,
@@ -65,6 +68,7 @@ def run_audit(
         regime: how the roles came about: `randomised`, drawn by lot before training, over several trainings; `one-run`,
             drawn by lot before a single training; `post hoc`, found afterwards in whatever way. No audit can check it, and
             post hoc no difference is proof.
+        seal: the file that `lmia seal` wrote before scoring; the audit stops if it is another one.
         seed: of every cut, fit, shuffle and bootstrap.
         confidence: of every interval.
         show_pairs: also write pairs.html, which holds pictures and captions of the audited data.
@@ -92,8 +96,9 @@ def run_audit(
     )
     setup.check()
     config = record.config(
-        model, data, made, placebo, out, fpr, detect, regime, seed, confidence, show_pairs, demo, trainer_config
+        model, data, made, placebo, out, fpr, detect, regime, seal, seed, confidence, show_pairs, demo, trainer_config
     )
+    sealed = check(seal, parts(config, model, data, made, placebo)) if seal is not None else None
     folder = record.prepare(Path(out), config)
     trainer = trainer or record.trainer()
     beside = controls(setup, placebo)
@@ -117,6 +122,7 @@ def run_audit(
     question: Question = "use" if "suspects" in part.parts else "leakage"
     trained = {name: type(one).fit is not Attack.fit for name, one in zip(setup.names, made, strict=True)}
     doubts = validity(doubt, trained, ran, beside_ran, detect)
+    ruled = verdict(doubts, question, regime, detect)
     report = AuditReport(
         question=question,
         demo=demo,
@@ -136,7 +142,8 @@ def run_audit(
         confidence=confidence,
         seconds=round(time.perf_counter() - started, 2),
         scores_sha256=digest,
-        verdict=verdict(doubts, question, regime, detect),
+        verdict=ruled,
+        provenance=entered(config, model, plan, setup.names, sealed, ruled.word if ruled else ""),
     )
     write_report(report, folder)
     if show_pairs:

@@ -48,6 +48,7 @@ class Auditor(Trainer):
         fpr: list[float] | None = None,
         detect: float = 0.51,
         regime: Regime = "post hoc",
+        seal: Path | None = None,
         seed: int = 0,
         confidence: float = 0.95,
         show_pairs: bool = False,
@@ -66,6 +67,7 @@ class Auditor(Trainer):
             regime: how the roles came about, which decides what a difference can prove: `randomised` (drawn by lot before
                 training, over several trainings), `one-run` (by lot before a single training), or `post hoc` (found
                 afterwards; no difference is then a proof).
+            seal: the file that `lmia seal` wrote before scoring; the audit stops if it is another one.
             seed: of every cut, fit, shuffle and bootstrap.
             confidence: of every interval.
             show_pairs: also write pairs.html, which holds pictures and captions of the audited data.
@@ -82,6 +84,7 @@ class Auditor(Trainer):
             fpr=fpr,
             detect=detect,
             regime=regime,
+            seal=seal,
             seed=seed,
             confidence=confidence,
             show_pairs=show_pairs,

@@ -10,6 +10,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
+from pathlib import Path
 
 import torch
 from lightning.pytorch import LightningDataModule
@@ -188,6 +189,10 @@ class AuditData(LightningDataModule):
         max_pixels: pictures with more are rejected before they are decoded.
         allow_overlap: go on, with a warning in the report, where the pool shares pairs with another role. Audited
             pairs among the known non-members are an error always.
+        cluster_by: a column whose pairs hang together (shoot, photographer): cut, resampled and permuted as one. `host` is
+            taken from the urls; any other is in `columns`.
+        columns: a CSV or parquet file with `key` and the columns named in `cluster_by` and `slice_by`.
+        slice_by: columns by whose values the report slices the pairs, besides caption length, picture, file and host.
     """
 
     def __init__(
@@ -201,8 +206,14 @@ class AuditData(LightningDataModule):
         workers: int | None = None,
         max_pixels: int = MAX_PIXELS,
         allow_overlap: bool = False,
+        cluster_by: str | None = None,
+        columns: Path | None = None,
+        slice_by: list[str] | None = None,
     ) -> None:
         super().__init__()
+        self.cluster_by = cluster_by
+        self.columns = columns
+        self.slice_by = slice_by or []
         self.sources = {
             "members": members,
             "nonmembers": nonmembers,
@@ -224,8 +235,9 @@ class AuditData(LightningDataModule):
 
     def options(self) -> dict[str, object]:
         """Return what was chosen besides the roles."""
-        names = ("batch", "workers", "max_pixels", "allow_overlap")
-        return {name: getattr(self, name) for name in names}
+        names = ("batch", "workers", "max_pixels", "allow_overlap", "cluster_by", "slice_by")
+        columns = str(self.columns) if self.columns else None
+        return {name: getattr(self, name) for name in names} | {"columns": columns}
 
     def predict_dataloader(self) -> DataLoader[Read]:
         """Load this rank's share of the shards that are still to do."""

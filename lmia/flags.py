@@ -25,6 +25,7 @@ TOP = (
     "fpr",
     "detect",
     "regime",
+    "seal",
     "seed",
     "confidence",
     "show_pairs",
@@ -34,7 +35,7 @@ TOP = (
 SWITCHES = ("allow_overlap", "show_pairs", "demo", "print_config")
 """Flags that mean `true` where they stand without a value."""
 SHORT = {"model": "model.target", "views": "model.views", "cache": "model.cache"} | {
-    name: f"data.{name}" for name in (*ROLES, "batch", "workers", "max_pixels", "allow_overlap")
+    name: f"data.{name}" for name in (*ROLES, "batch", "workers", "max_pixels", "allow_overlap", "cluster_by", "columns", "slice_by")
 }
 """Flags that are short for a longer key."""
 FLAGS = sorted({*TOP, *SHORT, "pretrained", "config", "help", "print_config"})

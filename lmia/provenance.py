@@ -46,7 +46,7 @@ class Provenance:
             ...     print(sentence)
             Not sealed: nothing here shows that data and settings were fixed before a score was seen.
             Run 3 on these data (2 earlier, with these attacks: csa; csa, wsa).
-            The same run was made once before: same model, attacks, settings and data. It is counted all the same.
+            The same run was made once before (model, attacks, settings, data). It is counted all the same.
         """
         return [*self._seal(), *self._count(), *self.notes]
 
@@ -54,8 +54,8 @@ class Provenance:
         if not self.sealed:
             return ["Not sealed: nothing here shows that data and settings were fixed before a score was seen."]
         said = [
-            f"Sealed at {self.sealed} before scoring (made {self.sealed_at} by its maker's clock; what counts is the day "
-            "on which this digest was published)."
+            f"Sealed at {self.sealed} before scoring (made {self.sealed_at} by its maker's clock; what counts is the "
+            "day on which this digest was published)."
         ]
         if self.before_seal:
             who = "1 audit" if self.before_seal == 1 else f"{self.before_seal} audits"
@@ -77,7 +77,7 @@ class Provenance:
         if self.repeats:
             times = "once" if self.repeats == 1 else f"{self.repeats} times"
             said.append(
-                f"The same run was made {times} before: same model, attacks, settings and data. It is counted all the same."
+                f"The same run was made {times} before (model, attacks, settings, data). It is counted all the same."
             )
         return said
 

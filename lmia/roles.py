@@ -13,9 +13,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from lmia.clusters import clustered, copies_of
+from lmia.columns import with_columns
 from lmia.data import AuditData, Shard, shards_of
 from lmia.errors import LmiaError
-from lmia.evidence.duplicates import groups, same
+from lmia.evidence.duplicates import Copies
 from lmia.keys import unique_keys
 from lmia.report.model import RoleCount
 from lmia.settings import describe
@@ -27,6 +29,8 @@ Rows = NDArray[np.int64]
 AUDITED = ("members", "nonmembers", "suspects")
 KNOWN_SHARE, POOL_SHARE, CALIBRATION_SHARE = 0.3, 0.2, 1 / 3
 """Shares cut from given roles: known non-members from `nonmembers`; the pool from both sides; calibration from known."""
+PLACEHOLDER = 10
+"""Pairs of one look under several captions, from which on a report warns of them."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ class Roles:
         shards: every shard in use.
         rows: one row a usable pair: `key`, `caption`, its `lmia.picture.Facts`, `shard` (position in `shards`), `row`.
         parts: row numbers of `members`, `nonmembers`, `suspects`, `fit`, `calibration`, `pool`.
-        groups: `(rows,)` duplicate group of each row; rows of one group are the same picture or pair.
+        groups: `(rows,)` group of each row; rows of one group are the same picture or pair, or of one named cluster.
         counts: what was read, rejected and used, by role.
         warnings: plain sentences a reader of the report must see.
     """
@@ -116,8 +120,10 @@ def assign(data: AuditData, plan: Mapping[str, Sequence[Shard]], store: Store, s
                 f"No pair of {role} ({describe(source)}) can be used: {dict(bad) or 'it is empty'}.",
                 "Mend what these reasons name (pictures too large: --max-pixels), or give another SPEC.",
             )
-    groups = duplicate_groups(rows)
-    warnings = _check_overlap(found, groups, rows, data.allow_overlap)
+    same = copies_of(rows)
+    warnings = [*_check_overlap(found, same.groups, rows, data.allow_overlap), *_placeholders(same)]
+    groups = clustered(same.groups, rows, data.cluster_by, data.columns)
+    rows = with_columns(rows, data.slice_by, data.columns)
     parts, notes = _cut(found, groups, seed)
     keys = unique_keys(rows["key"].to_pylist())
     parts |= {part: _by_key(parts[part], keys) for part in (*AUDITED, "calibration") if part in parts}
@@ -148,25 +154,13 @@ def _sampled(source: Source, drawn: int, usable: int) -> str:
     return f"{usable - drawn} usable pairs outside the sample" if usable > drawn else ""
 
 
-def duplicate_groups(rows: pa.Table) -> NDArray[np.int64]:
-    """Group rows that are the same file, the same url, or the same caption on a picture that looks the same.
-
-    Args:
-        rows: with columns `sha256`, `url`, `phash` and `caption`.
-
-    Returns:
-        `(rows,)` group numbers from 0.
-
-    Example:
-        >>> table = pa.table({"sha256": ["a", "b", "a"], "url": ["", "", ""], "phash": ["1", "2", "3"],
-        ...                   "caption": ["x", "x", "y"]})
-        >>> duplicate_groups(table).tolist()
-        [0, 1, 0]
-    """
-    looks = [f"{phash} {' '.join(caption.lower().split())}" for phash, caption in
-             zip(rows["phash"].to_pylist(), rows["caption"].to_pylist(), strict=True)]  # fmt: skip
-    first = [same(words, words) for words in (rows["sha256"].to_pylist(), rows["url"].to_pylist(), looks)]
-    return groups(len(rows), [(np.flatnonzero(one >= 0), one[one >= 0]) for one in first])
+def _placeholders(same: Copies) -> list[str]:
+    """Warn of looks that stand under many captions."""
+    return [
+        f"{rows} pairs carry one picture under {captions} captions (phash {phash}): a placeholder, or an error page?"
+        for phash, (rows, captions) in same.placeholders.items()
+        if rows >= PLACEHOLDER
+    ]
 
 
 def split(rows: Rows, groups: NDArray[np.int64], share: float, seed: int) -> tuple[Rows, Rows]:

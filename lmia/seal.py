@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from hashlib import sha256
 from pathlib import Path
@@ -28,7 +29,7 @@ __all__ = ["Parts", "Seal", "audited", "check", "check_free", "entered", "read_s
 FORMAT = 1
 ABOUT = (
     "Made by `lmia seal` before scoring. `digest` is the SHA-256 of `digests`, and each of those of its part of "
-    "`contents`, written as JSON with sorted keys, without spaces, in ASCII. Change anything, and the digest is another."
+    "`contents`, written as JSON with sorted keys, without spaces, in ASCII. Change anything, and they are others."
 )
 _NO_SEAL = "Give --seal the file that `lmia seal` wrote, unchanged."
 _ANOTHER = "Audit what was sealed; or seal anew with `lmia seal`, and say that there are two seals."
@@ -170,9 +171,18 @@ def entered(
     """
     keys = {role: [shard.key for shard in shards] for role, shards in plan.items()}
     cache, target = model.store.folder.parent, model.store.folder.name
-    mine = Scoring(ledger.now(), target, tuple(names), digest(portable(config), keys), verdict)
+    mine = Scoring(ledger.now(), target, tuple(names), digest(portable(config), keys, _columns(config)), verdict)
     past = ledger.append(cache, audited(plan), mine)
     return told(past, mine, seal.digest, seal.created) if seal else told(past, mine)
+
+
+def _columns(config: Tree) -> str:
+    """Digest the file of columns once more, if there is one; the audit has read it, so that it is hardly ever gone."""
+    data = config.get("data")
+    name = data.get("columns") if isinstance(data, Mapping) else None
+    with suppress(OSError):
+        return sha256(Path(str(name)).read_bytes()).hexdigest() if name else ""
+    return "gone"
 
 
 def _seal(path: Path, tree: Mapping[str, object]) -> Seal:

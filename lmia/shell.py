@@ -31,6 +31,7 @@ Commands
   dataset    was this collection used? one p-value against pairs that the model cannot have seen
   verify     recompute a report's numbers from its scores, and name what is not as written
   seal       fix what an audit will do before anything is scored, and print a digest of it to publish
+  show       finished audits side by side: the attack, what stands against it, the verdict
   compare    set two audits of the same pairs side by side, pair by pair
   unlearned  did a model forget? audits before and after, within a margin
   canary     the only proof an owner can have: publish one of many variants by lot, then test which one a model prefers
@@ -45,7 +46,7 @@ Exit codes: 0 done, 1 a fault of lmia or of a plugin (with traceback), 2 somethi
 
 COMMANDS = {"audit": "lmia.cli:audit", "plugins": "lmia.cli:plugins"} | {
     word: f"lmia.commands.{word}:main"
-    for word in ("verify", "compare", "unlearned", "canary", "data", "lookup", "dataset", "seal")
+    for word in ("show", "verify", "compare", "unlearned", "canary", "data", "lookup", "dataset", "seal")
 }
 """Where each command lives; only the one that was asked for is imported."""
 

@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from hashlib import sha256
+from pathlib import Path
 
 import lmia
 from lmia import roles
@@ -18,6 +19,7 @@ from lmia.attack import Attack
 from lmia.canary.key import canonical
 from lmia.data import AuditData, Shard
 from lmia.evidence import verdict
+from lmia.errors import LmiaError
 from lmia.extract import FeatureExtractor
 from lmia.settings import class_path, made_by
 from lmia.source import Pair, Rejected, Sample
@@ -31,9 +33,9 @@ NUMBERS = ("ALPHA", "MIN_OVERLAP", "LEFTOVER")
 _LEFT_OUT = {
     "": ("out", "show_pairs", "trainer", "seal"),
     "model": ("cache",),
-    "data": ("workers",),
+    "data": ("workers", "columns"),
 }
-"""Settings, by section, that change no number: where things are written, and how and where extraction runs."""
+"""Settings, by section, that change no number (where things are written, how extraction runs) or only name a file."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,8 @@ class Parts:
 
     Args:
         config: the settings, without those that change no number, and without places.
-        data: of every role how many records it has, and a digest of each shard's records, in order.
+        data: of every role how many records it has, and a digest of each shard's records, in order; of a file of columns
+            its digest.
         weights: fingerprints of the target and of the placebos.
         rule: the verdict's: its word, its numbers, a digest of its source text.
         version: of lmia, and of whatever else brings an attack, a model, views or a source.
@@ -112,7 +115,7 @@ def contents(data: AuditData) -> dict[str, object]:
     A shard's key in the store would not do: of most sources it changes with the folder and with a file's time.
 
     Raises:
-        LmiaError: a source cannot be read.
+        LmiaError: a source or the file of columns cannot be read.
     """
     read: dict[str, tuple[str, int]] = {}
     found: dict[str, object] = {}
@@ -121,7 +124,7 @@ def contents(data: AuditData) -> dict[str, object]:
             read[shard.key] = read.get(shard.key) or _content(shard)
         mine = [read[shard.key] for shard in shards]
         found[role] = {"records": sum(n for _, n in mine), "shards": [content for content, _ in mine]}
-    return found
+    return found | _columns(data)
 
 
 def rule() -> dict[str, object]:
@@ -145,6 +148,18 @@ def versions(made: Sequence[object]) -> dict[str, object]:
     owners = [made_by(thing).split(" ") for thing in made]
     pairs = {(words[i], words[i + 1]) for words in owners for i in range(0, len(words) - 1, 2)}
     return {**dict(sorted(pairs)), "lmia": lmia.__version__}
+
+
+def _columns(data: AuditData) -> dict[str, object]:
+    """Digest the file of columns, if there is one: pairs are grouped and sliced by what it says."""
+    if not data.columns:
+        return {}
+    try:
+        return {"columns": {"file": sha256(Path(data.columns).read_bytes()).hexdigest()}}
+    except OSError as error:
+        raise LmiaError(
+            f"The columns '{data.columns}' cannot be read: {error.strerror}.", "Give --columns FILE, CSV or parquet."
+        ) from error
 
 
 def _class(config: object) -> object:

@@ -15,6 +15,7 @@ from lmia.controls import Aside
 from lmia.evidence.baselines import Blind, blind_scores, traits_of
 from lmia.evidence.comparison import Comparison, compare
 from lmia.evidence.power import spoken
+from lmia.exposure import exposure
 from lmia.judging import Judge
 from lmia.report.model import Adjusted, Baseline, Beside, Check, Validity
 from lmia.roles import Roles
@@ -71,6 +72,8 @@ def validity(
     """
     said = [f"The blind baselines were {doubt.blind.note}."] if doubt.blind.note else []
     twin = any(aside.kind == "twin" for aside in asides)
+    found = {name: scores for name, one in ran.items() if (scores := doubt.scores(one)) is not None}
+    sliced, slices = exposure(doubt.judge, found) if doubt.judge.roles.rows.num_rows else ("", None)
     return Validity(
         power=power(doubt.judge.roles, detect),
         baselines=[Baseline(each.kind, each.auroc, each.reason) for each in doubt.blind.baselines],
@@ -80,6 +83,8 @@ def validity(
         strata_of=doubt.comparison.kind,
         adjusted=_adjusted(doubt, trained, ran),
         checks=[check for name, one in ran.items() for check in _checks(doubt, name, one)],
+        sliced=sliced,
+        slices=slices,
     )
 
 
@@ -92,7 +97,7 @@ def power(part: Roles, detect: float) -> str:
 def _adjusted(doubt: Doubt, trained: Mapping[str, bool], ran: Mapping[str, Ran]) -> list[Adjusted]:
     """Compare like with like, attack by attack; p-values are corrected for the best of them all."""
     found = {name: scores for name, one in ran.items() if (scores := doubt.scores(one)) is not None}
-    p = doubt.comparison.permuted(list(found.values())).best.tolist() if found else []
+    p = doubt.comparison.tested(list(found.values())).best.tolist() if found else []
     adjusted = {name: doubt.comparison.adjusted(scores) for name, scores in found.items()}
     return [
         Adjusted(
@@ -125,7 +130,7 @@ def _besides(doubt: Doubt, ran: Mapping[str, Ran], asides: Sequence[Aside]) -> l
     for model in dict.fromkeys(aside.model for aside in asides):
         mine = [aside for aside in asides if aside.model == model]
         scored = [scores for aside in mine if (scores := doubt.scores(aside.ran)) is not None]
-        p = iter(doubt.comparison.permuted(scored, two_sided=True).alone.tolist() if scored else [])
+        p = iter(doubt.comparison.tested(scored, two_sided=True).alone.tolist() if scored else [])
         found += [_beside(doubt, aside, ran[aside.attack], p) for aside in mine]
     return found
 

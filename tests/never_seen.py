@@ -34,7 +34,7 @@ from lmia_demo.scenes import DRAWING, draw, scene
 
 FIRST = 20_000
 """The first scene in use: twice as far as training went."""
-SCENES = 24
+SCENES = 16
 """So many thousand scenes are dealt to the two sides."""
 KINS = 1_000_000
 """The scene that the first group of kin is made from."""
@@ -43,14 +43,13 @@ WARM = frozenset(HALVES["warm"])
 
 
 class Dealt(Sample):
-    """One hand of a source's pairs: of two that are dealt by one seed none shares a pair, or a group, with another.
+    """One of two hands of a source's pairs: what is dealt by one seed shares no pair, and no group, with the other hand.
 
     Args:
         source: where the pairs come from; a key's part up to its last dash names the group, where there are groups.
         n: how many pairs.
         seed: of the deal.
-        hand: which of the hands, from 0.
-        hands: how many there are.
+        hand: which of the two, 0 or 1.
         warm: the share of warm backgrounds, or None for what comes.
         shards: how many of the source's shards are dealt.
     """
@@ -61,21 +60,20 @@ class Dealt(Sample):
         n: int,
         seed: int = 0,
         hand: int = 0,
-        hands: int = 2,
         warm: float | None = None,
         shards: int = 2,
     ) -> None:
         super().__init__(source, n, seed)
-        self.hand, self.hands, self.warm, self.dealt = hand, hands, warm, shards
+        self.hand, self.warm, self.dealt = hand, warm, shards
 
     def shards(self) -> Sequence[str]:
-        """Take some of the source's shards by seed, the same for every hand."""
+        """Take some of the source's shards by seed, the same for both hands."""
         return sorted(self.source.shards(), key=self._hash)[: self.dealt]
 
     def draw(self, keys: Sequence[str]) -> list[int]:
         """Return the positions of this hand's n keys."""
         groups = sorted({_group(key) for key in keys}, key=self._hash)
-        mine = {group: place for place, group in enumerate(groups[self.hand :: self.hands])}
+        mine = {group: place for place, group in enumerate(groups[self.hand :: 2])}
         rows = [i for _, i in sorted((mine[_group(key)], i) for i, key in enumerate(keys) if _group(key) in mine)]
         if self.warm is None:
             return sorted(rows[: self.n])
@@ -94,7 +92,7 @@ class Kin(lmia.Source):
         shards: how many, of 300 groups each.
     """
 
-    def __init__(self, shards: int = 20) -> None:
+    def __init__(self, shards: int = 12) -> None:
         self.many = shards
 
     def shards(self) -> Sequence[str]:
@@ -151,16 +149,20 @@ class Plan:
     def roles(self) -> dict[str, lmia.Source]:
         """Return the sources: the two sides dealt from the same scenes, what is known and the pool from others."""
         if self.kind == "memory":
-            spec = {"members": "emoji:in:0:7000", "nonmembers": "emoji:out:0:7000"}
-            spec |= {"known_nonmembers": "emoji:out:7000:9000", "pool": "emoji:9000:10000"}
-            n = {"known_nonmembers": 300, "pool": 300}
-            return {role: specs.source(f"{spec[role]}?n={n.get(role, self.n)}&seed={self.seed}") for role in spec}
+            return self._trained()
         source = Kin() if self.kind == "clusters" else never_seen(0, SCENES)
         shares = [None, None] if self.shift is None else [0.5 + self.shift / 2, 0.5 - self.shift / 2]
-        one, other = (Dealt(source, self.n, self.seed, hand, 2, share) for hand, share in enumerate(shares))
-        known, pool = (Dealt(never_seen(start, 4), 300, self.seed, 0, 1, share, 1) for start, share in
-                       ((SCENES, shares[1]), (SCENES + 4, None)))  # fmt: skip
+        dealt = 1 if self.n <= 200 else 2
+        one, other = (Dealt(source, self.n, self.seed, hand, share, dealt) for hand, share in enumerate(shares))
+        others = never_seen(SCENES, 4)
+        known, pool = Dealt(others, 240, self.seed, 0, shares[1], 1), Dealt(others, 240, self.seed, 1, None, 1)
         return {"members": one, "nonmembers": other, "known_nonmembers": known, "pool": pool}
+
+    def _trained(self) -> dict[str, lmia.Source]:
+        spec = {"members": "emoji:in:0:7000", "nonmembers": "emoji:out:0:7000"}
+        spec |= {"known_nonmembers": "emoji:out:7000:9000", "pool": "emoji:9000:10000"}
+        n = {"known_nonmembers": 240, "pool": 240}
+        return {role: specs.source(f"{spec[role]}?n={n.get(role, self.n)}&seed={self.seed}") for role in spec}
 
 
 def never_seen(start: int, shards: int) -> lmia.Source:
@@ -210,9 +212,9 @@ def read_by(plans: Sequence[Plan]) -> list[lmia.Source]:
     kinds = {plan.kind for plan in plans}
     found: list[lmia.Source] = [Kin()] if "clusters" in kinds else []
     if kinds - {"memory"}:
-        found += [never_seen(start, 4) for start in range(0, SCENES + 8, 4)]
+        found += [never_seen(start, 4) for start in range(0, SCENES + 4, 4)]
     if "memory" in kinds:
-        names = ("in:0:4000", "in:4000:7000", "out:0:4000", "out:4000:9000", "9000:10000")
+        names = ("in:0:7000", "out:0:5000", "out:5000:9000", "9000:10000")
         found += [specs.source(f"emoji:{name}") for name in names]
     return found
 

@@ -50,6 +50,10 @@ def test_settings_are_named_with_both_values(changes, words):
     assert said(config=CONFIG | changes) == [f"config: {words}"]
 
 
+def test_what_cannot_be_seen_is_written_out():
+    assert said(version={"lmia": "0.1.0", "a\nb\u202e": 1}) == ["version: a\\nb\\u202e was not set, is 1"]
+
+
 def test_long_values_are_cut():
     (text,) = said(config=CONFIG | {"seed": "x" * 1000})
     assert text == f'config: seed was 0, is "{"x" * (LONGEST - 4)}...'
@@ -61,10 +65,16 @@ def test_long_values_are_cut():
         ("members", {"records": 3, "shards": ["a", "b", "d"]}, "members (2 records, now 3)"),
         ("members", {"records": 2, "shards": ["b", "a"]}, "members (as many records, but others)"),
         ("pool", {"records": 3, "shards": ["a"]}, "pool (0 records, now 3)"),
+        ("columns", {"file": "x"}, "columns (a file, and none)"),
     ],
 )
 def test_data_are_named_by_role(role, now, words):
     assert said(data={**ONE.data, role: now}) == [f"data: {words}"]
+
+
+def test_a_file_of_columns_is_named():
+    one, other = (dataclasses.replace(ONE, data={"columns": {"file": name}}) for name in "ab")
+    assert differences(one, other) == ["data: columns (another file)"]
 
 
 def test_a_role_that_is_gone_is_named():

@@ -38,7 +38,7 @@ LAYERS = {
             "ruling",
             "audit",
         ),
-        *("request", "testing", "flags", "options", "recompute", "recheck", "outlook", "canary", "overlap", "collection"),
+        *("request", "testing", "flags", "options", "recompute", "recheck", "outlook", "clusters", "columns", "exposure", "canary", "overlap", "collection"),
         *("stock", "altered", "seal"),
     ],
     "shell": ["shell", "cli", "commands", "guide", "__main__"],

@@ -1,7 +1,9 @@
+import fcntl
 import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -152,6 +154,20 @@ def test_a_file_system_without_locks_will_do(tmp_path, monkeypatch):
     monkeypatch.setattr(ledger.fcntl, "flock", none)
     append(tmp_path, DATA, ONE)
     assert append(tmp_path, DATA, ONE) == Past((ONE,))
+
+
+def test_whoever_comes_second_waits_and_sees_the_first(tmp_path):
+    append(tmp_path, DATA, ONE)
+    line = file(tmp_path).read_bytes()
+    with ThreadPoolExecutor(1) as pool:
+        with file(tmp_path).open("ab") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)  # another open file: as good as another process
+            second = pool.submit(append, tmp_path, DATA, ONE)
+            with pytest.raises(TimeoutError):
+                second.result(timeout=0.3)
+            held.write(line)
+        assert second.result(timeout=60) == Past((ONE, ONE))
+    assert earlier(tmp_path, DATA) == Past((ONE,) * 3)
 
 
 _MANY = """

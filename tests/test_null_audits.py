@@ -11,7 +11,7 @@ pytest.importorskip("emoji", reason="the scenes need the extra `demo`")
 from lmia.evidence import rate
 from never_seen import Plan, run, run_all
 
-TWINS = range(4)
+TWINS = range(3)
 EACH = 50
 SHIFTS = (0.05, 0.2, 0.5)
 REGIMES = ("post hoc", "randomised")
@@ -20,7 +20,7 @@ REGIMES = ("post hoc", "randomised")
 def nulls():
     """Four times fifty audits in which nothing was trained on; where roles are drawn by lot, half of them say so."""
     for i in range(EACH):
-        twin, regime = TWINS[i % 4], REGIMES[i // 4 % 2]
+        twin, regime = TWINS[i // 3 % 3], REGIMES[i % 2]
         yield Plan("alike", i, 400, plugin=("csa", "anchor", "wsa"), twin=twin, regime=regime)
         yield Plan("shifted", 100 + i, 400, SHIFTS[i % 3], twin=twin)
         yield Plan("clusters", 200 + i, 400, twin=twin, regime=regime)
@@ -29,7 +29,7 @@ def nulls():
 
 def memory(audits):
     """Audits of what the model was trained on against what it was not, with every other one said to be by lot."""
-    return [Plan("memory", i, 500, twin=TWINS[i % 4], regime=REGIMES[i // 4 % 2]) for i in range(audits)]
+    return [Plan("memory", i, 500, twin=TWINS[i // 3 % 3], regime=REGIMES[i % 2]) for i in range(audits)]
 
 
 def told(plans, reports):
@@ -47,8 +47,8 @@ def told(plans, reports):
 
 def test_six_audits(tmp_path):
     """One of each kind: nobody is accused who remembers nothing, and memory is found."""
-    plans = [Plan("alike", 0, 300), Plan("shifted", 0, 300, 0.05), Plan("shifted", 0, 300, 0.5)]
-    plans += [Plan("clusters", 0, 300), Plan("few", 0, 100), *memory(1)]
+    plans = [Plan("alike", 0, 200), Plan("shifted", 0, 200, 0.05), Plan("shifted", 0, 200, 0.5)]
+    plans += [Plan("clusters", 0, 200), Plan("few", 0, 100), Plan("memory", 0, 300)]
     words = told(plans, [run(plan, tmp_path / "cache") for plan in plans])
     assert "evidence" not in words[:-1]
     assert words[-1] == "evidence"

@@ -26,7 +26,7 @@ def test_a_repeat_is_counted_and_named():
     assert (found.run, found.repeats, found.same_target, found.earlier) == (3, 2, 2, {"csa": 2})
     assert found.sentences()[1:] == [
         "Run 3 on these data (2 earlier, with these attacks: csa (2 times)).",
-        "The same run was made 2 times before: same model, attacks, settings and data. It is counted all the same.",
+        "The same run was made 2 times before (model, attacks, settings, data). It is counted all the same.",
     ]
 
 

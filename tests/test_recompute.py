@@ -363,8 +363,8 @@ def test_the_twins_numbers_are_recomputed_and_its_scores_are_watched(tmp_path):
     )
     assert verify(read_run(tmp_path / "out")).differences == []
     (beside,) = report.validity.besides
-    forged = replace(beside, above_adjusted=replace(beside.above_adjusted, low=0.3))
+    forged = replace(beside, above=replace(beside.above, low=0.3))
     write_report(replace(report, validity=replace(report.validity, besides=(forged,))), tmp_path / "out")
-    assert list(told(tmp_path / "out")) == ["validity.besides[0].above_adjusted.low"]
+    assert list(told(tmp_path / "out")) == ["validity.besides[0].above.low"]
     edit(tmp_path / "out", lambda rows: [row.update(score=-row["score"]) for row in rows if row["model"] != "target"])
     assert "scores.parquet" in told(tmp_path / "out")

@@ -10,7 +10,8 @@ import lmia
 from lmia import record
 from lmia.data import AuditData
 from lmia.extract import FeatureExtractor, extract
-from lmia.roles import assign, check_given, duplicate_groups, plan, split
+from lmia.clusters import copies_of
+from lmia.roles import assign, check_given, plan, split
 from lmia.source import Sample
 from worlds import Matrices, Noise, picture, png
 
@@ -207,5 +208,5 @@ def test_groups_are_the_connected_components(rows):
             for name, column in zip(("sha256", "url", "caption"), columns, strict=True)
         }
     ).append_column("phash", pa.array(["0"] * len(rows), pa.string()))
-    found = duplicate_groups(table)
+    found = copies_of(table).groups
     assert [[a == b for b in names] for a in names] == [[a == b for b in found] for a in found]

@@ -45,10 +45,11 @@ class Small:
     def calls(self):
         return sum(self.model.target.calls.values())
 
-    def run(self):
-        """Audit, as `run_audit` does today."""
+    def run(self, seal=None):
         trainer = record.trainer(accelerator="cpu")
-        return lmia.run_audit(self.model, self.data, self.attacks, out=self.out, seed=self.seed, trainer=trainer)
+        return lmia.run_audit(
+            self.model, self.data, self.attacks, out=self.out, seed=self.seed, seal=seal, trainer=trainer
+        )
 
     def enter(self, seal=None):
         return entered(self.config, self.model, self.plan, ["plain"], seal)
@@ -206,23 +207,45 @@ def test_another_rule_or_version_is_refused(tmp_path, monkeypatch):
 
 
 def test_from_seal_to_report_in_the_small_world(tmp_path):
-    """What the audit is to do, in its order: check, score, enter; each run of the same data is counted."""
-    first = Small(tmp_path)
-    first.run()
-    assert first.enter().sentences()[1] == "Run 1 on these data: this cache knows of none before it."
+    """Checked, scored, entered: each run of the same data is counted, and held against the seal."""
+    small = Small(tmp_path)
+    path = write_seal(tmp_path / "seal.json", Seal(small.parts, "2999-01-01T00:00:00+00:00"))
+    first = small.run()
+    assert (first.provenance.sealed, first.provenance.run) == ("", 1)
+    second = Small(tmp_path, out="another").run(path).provenance
+    assert (second.sealed, second.sealed_at) == (read_seal(path).digest, "2999-01-01T00:00:00+00:00")
+    assert (second.run, second.repeats, second.before_seal, second.same_target) == (2, 1, 1, 1)
 
-    second = Small(tmp_path)
-    path = write_seal(tmp_path / "seal.json", Seal(second.parts, "2999-01-01T00:00:00+00:00"))
-    seal = check(path, second.parts)
-    report = second.run()
+    calls = small.calls
+    with pytest.raises(LmiaError, match="config: seed was 0, is 1"):
+        Small(tmp_path, seed=1, out="refused").run(path)
+    assert small.calls == calls
+    assert not (tmp_path / "refused").exists()
+
+    line, again = ledger.earlier(tmp_path / "cache", audited(small.plan)).scorings
+    assert (line.target, line.attacks, line.settings) == (first.target["fingerprint"], ("plain",), again.settings)
+    assert line.verdict == first.verdict.word
+
+
+def test_without_the_audit_check_and_ledger_work_alone(tmp_path):
+    first, second, other = Small(tmp_path), Small(tmp_path), Small(tmp_path, seed=1)
+    assert first.enter().sentences()[1] == "Run 1 on these data: this cache knows of none before it."
+    seal = check(write_seal(tmp_path / "seal.json", Seal(second.parts, "2999-01-01T00:00:00+00:00")), first.parts)
     found = second.enter(seal)
     assert (found.sealed, found.run, found.repeats, found.before_seal) == (seal.digest, 2, 1, 1)
-    assert report.target["fingerprint"] == ledger.earlier(tmp_path / "cache", audited(second.plan)).scorings[0].target
-    assert check(path, Small(tmp_path).parts) == seal  # having been scored changes nothing that was sealed
-
-    other = Small(tmp_path, seed=1)
-    assert (other.enter().run, other.enter().repeats) == (3, 1)
+    assert [(one.run, one.repeats) for one in (other.enter(), other.enter())] == [(3, 0), (4, 1)]
     assert Small(tmp_path, target=Matrices("0:80", leak=3.0)).enter().same_target == 0
+
+
+def test_another_file_of_columns_is_no_repeat(tmp_path):
+    small, file = Small(tmp_path), tmp_path / "columns.csv"
+    file.write_text("key,shoot\n")
+    small.config["data"]["columns"] = str(file)
+    assert [small.enter().repeats, small.enter().repeats] == [0, 1]
+    file.write_text("key,shoot\nnoise/1,a\n")
+    assert small.enter().repeats == 0
+    file.unlink()
+    assert small.enter().repeats == 0
 
 
 def test_the_count_is_of_audited_data_whichever_side_they_are_on(tmp_path):

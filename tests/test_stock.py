@@ -165,6 +165,18 @@ def test_a_sample_is_sealed_with_its_draw(tmp_path):
     assert len({one.digests["config"] for one in stocks}) == 4
 
 
+def test_a_file_of_columns_is_sealed_by_what_it_says(tmp_path):
+    for name in ("one", "two", "three"):
+        (tmp_path / name).write_text("key,shoot\n" + ("noise/1,a\n" if name == "three" else ""))
+    one, two, three = (taken(tmp_path, columns=tmp_path / name) for name in ("one", "two", "three"))
+    assert one == two != taken(tmp_path)
+    assert one.config == three.config
+    assert one.data["columns"] == {"file": hashlib.sha256(b"key,shoot\n").hexdigest()} != three.data["columns"]
+    assert taken(tmp_path, columns=str(tmp_path / "one")) == one
+    with pytest.raises(lmia.LmiaError, match="cannot be read: No such file"):
+        taken(tmp_path, columns=tmp_path / "nowhere")
+
+
 def test_shared_shards_are_read_once():
     source = Noise(0, 80)
     data = AuditData(members=source, pool=source)
@@ -176,7 +188,8 @@ def test_what_changes_no_number_is_not_sealed(tmp_path):
     one = taken(tmp_path / "one", out="here", workers=None)
     assert taken(tmp_path / "other", out="there", workers=0) == one
     every = {"model", "data", "plugin", "placebo", "fpr", "detect", "seed", "confidence", "demo"}
-    assert every <= one.config.keys() <= every | {"regime"}
+    assert one.config.keys() == every | {"regime"}
+    assert "columns" not in one.config["data"]
     assert str(tmp_path) not in json.dumps([one.config, one.data, one.weights, one.rule, one.version])
 
 

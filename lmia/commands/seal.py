@@ -51,7 +51,7 @@ def main(argv: Sequence[str]) -> int:
     """Run `lmia seal` with the words behind it.
 
     Raises:
-        LmiaError: the config or a flag is wrong, the audit could not run, a source cannot be read, or the file is there.
+        LmiaError: the config or a flag is wrong, the audit could not run, a source cannot be read, the file is there.
     """
     if not argv or {"-h", "--help"} & set(argv):
         print(ABOUT)
@@ -104,12 +104,12 @@ def lines(seal: Seal, out: Path, past: Past) -> list[str]:
     digests = seal.parts.digests
     said = [f"Sealed: {out}, {seal.created}, by this machine's clock."]
     said += [f"  {digests[part][:16]}...  {what}" for part, what in WHAT.items()]
-    said += [f"  {role}: {count(_records(one))} records" for role, one in seal.parts.data.items()]
+    said += [f"  {role}: {_size(one)}" for role, one in seal.parts.data.items()]
     said += [
         f"Digest: {seal.digest}",
-        "These 64 characters stand for all of the above. Change one setting, one picture, one caption, one weight or one "
-        "line of the rule, and they are others; nobody can find other settings or data to fit them.",
-        "1. Publish the digest now, where nobody can dispute the date: with a notary, a time-stamping service, in print.",
+        "These 64 characters stand for all of the above. Change one setting, one picture, one caption, one weight or "
+        "one line of the rule, and they are others; nobody can find other settings or data to fit them.",
+        "1. Publish the digest now, where nobody can dispute the date: with a notary, a time stamp, in print.",
         f"2. Keep {out} as it is, and the data and the model with it. The file holds no picture and no caption.",
         f"3. Run the same audit with --seal {out}. It stops if anything differs; its report names the digest.",
         "What it shows: all this was settled on the day of publication. What it does not: that nobody had scored these "
@@ -118,8 +118,8 @@ def lines(seal: Seal, out: Path, past: Past) -> list[str]:
     if past.count:
         tried = "; ".join(sorted({", ".join(one.attacks) for one in past.scorings})) or "not known"
         said.append(
-            f"Audits of these data that this cache knows of, from before this seal: {past.count} (attacks: {tried}). The "
-            "report will say so."
+            f"Audits of these data that this cache knows of, from before this seal: {past.count} (attacks: {tried}). "
+            "The report will say so."
         )
     return [*said, *([past.problem] if past.problem else [])]
 
@@ -154,6 +154,6 @@ def _defaults() -> dict[str, Any]:
     return {name: audit[name].default for name in audit if name in taken and name not in made}
 
 
-def _records(one: object) -> int:
-    records = one.get("records") if isinstance(one, Mapping) else 0
-    return records if isinstance(records, int) else 0
+def _size(one: object) -> str:
+    records = one.get("records") if isinstance(one, Mapping) else None
+    return f"{count(records)} records" if isinstance(records, int) else "a file"

@@ -43,7 +43,8 @@ if TYPE_CHECKING:
     from lmia.evidence.ranks import as_ranks
     from lmia.evidence.results import TPR, Curve, Histogram, Threshold
     from lmia.evidence.share import Share, ShareByEffect, share_by_effect, share_lower_bound
-    from lmia.evidence.slices import Slice, Slices, auroc_by_slice
+    from lmia.evidence.sliced import Slice, Slices
+    from lmia.evidence.slices import auroc_by_slice
     from lmia.evidence.slicing import slice_columns
     from lmia.evidence.tpr import TPRAtFPR, check_fprs, tpr_at_fpr
     from lmia.evidence.verdict import Verdict, decide
@@ -64,8 +65,8 @@ _HOMES = {
     "Permuted": "multiplicity",
     "Share": "share",
     "ShareByEffect": "share",
-    "Slice": "slices",
-    "Slices": "slices",
+    "Slice": "sliced",
+    "Slices": "sliced",
     "TPR": "results",
     "TPRAtFPR": "tpr",
     "Threshold": "results",

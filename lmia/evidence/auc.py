@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import inf, isfinite, sqrt
 
 import torch
-from scipy.special import expit, logit, ndtri, stdtrit
+from scipy.special import expit, logit, ndtr, ndtri, stdtrit
 from torch import Tensor
 from torchmetrics.functional.classification import binary_auroc
 
@@ -90,6 +90,33 @@ def auroc_difference(
     (low, high), method = _difference(first, second, confidence)
     value = first.area - second.area
     return Estimate(value, max(low, -1.0), min(high, 1.0), confidence, method + _clustered(groups), len(a))
+
+
+def p_above(auc: Estimate, two_sided: bool = False) -> float:
+    """Return the p-value that an AUC's interval implies, of the true one being at most 0.5 (or 0.5, two-sided).
+
+    The level at which the interval's end would meet 0.5, by normal quantiles on the logit scale; as wide as the interval
+    is, so clustered where that is. At an AUC of 0 or 1 nothing is known between the interval's own level and a half.
+
+    Args:
+        auc: an AUROC with its interval.
+        two_sided: whether an AUC below 0.5 counts as much as one above.
+
+    Example:
+        >>> p_above(Estimate(0.6, 0.5, 0.69, 0.95, "DeLong, logit scale", 300))
+        0.025
+    """
+    z = -float(ndtri(tail(auc.confidence)))
+    if auc.value in (0, 1):
+        end = auc.low if auc.value else 1 - auc.high
+        reached = z if end > 0.5 else 0.0
+        score = reached if auc.value else -reached
+    else:
+        end = auc.low if auc.value > 0.5 else auc.high
+        width = abs(logit(auc.value) - logit(min(max(end, 1e-12), 1 - 1e-12)))
+        score = z * float(logit(auc.value)) / width if width > 0 else 0.0
+    above = float(ndtr(-score))
+    return round(min(1.0, 2 * min(above, 1 - above)) if two_sided else above, 15)
 
 
 def _agree(area: float, ranks: Tensor, labels: Tensor) -> None:

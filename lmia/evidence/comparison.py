@@ -11,15 +11,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lmia.evidence.adjusted import adjusted_auroc, adjusted_difference, overlap, strata
+from lmia.evidence.auc import p_above
 from lmia.evidence.baselines.blind import Baseline
 from lmia.evidence.estimate import Estimate
-from lmia.evidence.multiplicity import Permuted, max_statistic
+from lmia.evidence.multiplicity import holm, max_statistic
 
 STRATA = 10
 """Strata that each half of the pairs is cut into, where it holds enough."""
 FEW, FEWEST = 10, 4
 """Samples of the smaller side that a stratum should hold, and the least number of strata all the same. The number is even:
 of an odd one the middle stratum would hold both of two sides that lie wholly apart."""
+
+
+MOVED = 0.9
+"""Share of the samples that must be able to trade labels with others of their kind for a permutation to be a fair test."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +57,34 @@ class Comparison:
         """Estimate the AUC of `scores` among like pairs minus that of `others`, paired."""
         return adjusted_difference(scores, others, self.labels, self.strata, self.groups, self.confidence)
 
-    def permuted(self, scores: Sequence[Tensor], two_sided: bool = False) -> Permuted:
-        """Test k scores, each (n,), against labels dealt anew among like pairs."""
+    def tested(self, scores: Sequence[Tensor], two_sided: bool = False) -> Tested:
+        """Test k scores, each (n,), of telling the sides apart among like pairs.
+
+        Labels are dealt anew within strata. Where pairs come in clusters, few can trade labels with one of their kind;
+        the p-values are then those of the clustered intervals, with Holm's correction.
+        """
         each = torch.stack([one.double() for one in scores])
-        return max_statistic(each, self.labels, self.groups, seed=self.seed, two_sided=two_sided, strata=self.strata)
+        dealt = max_statistic(each, self.labels, self.groups, seed=self.seed, two_sided=two_sided, strata=self.strata)
+        if dealt.moved >= MOVED:
+            return Tested(dealt.alone, dealt.best, "labels dealt anew within strata")
+        estimates = [self.adjusted(one) for one in scores]
+        alone = torch.tensor([1.0 if one is None else p_above(one, two_sided) for one in estimates]).double()
+        return Tested(alone, holm(alone), "clustered interval, Holm")
+
+
+@dataclass(frozen=True)
+class Tested:
+    """P-values of k scores among like pairs.
+
+    Args:
+        alone: (k,) each score's own.
+        best: (k,) corrected for having tried all k.
+        method: how they were made.
+    """
+
+    alone: Tensor
+    best: Tensor
+    method: str
 
 
 def compare(

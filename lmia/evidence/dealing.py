@@ -135,11 +135,11 @@ def _products(
     """Sum over groups: squares of what a slice has of it, (b, k), that times all of it, (b, k), its square, (b, 1)."""
     groups = int(rows.group.max()) + 1
     if groups == len(rows.group):
-        squares = np.bincount(where, excess**2, columns * count).reshape(columns, count)
+        squares = np.bincount(where, excess**2, columns * count).reshape(columns, count).astype(np.float64, copy=False)
         return squares, squares, squares.sum(1, keepdims=True)
-    held = np.bincount(where * groups + rows.group[order], excess, columns * count * groups)
-    held = held.reshape(columns, count, groups)
-    whole = held.sum(1, keepdims=True)
+    counted = np.bincount(where * groups + rows.group[order], excess, columns * count * groups)
+    held: Floats = counted.reshape(columns, count, groups).astype(np.float64, copy=False)
+    whole: Floats = held.sum(1, keepdims=True)
     return (held**2).sum(2), (held * whole).sum(2), (whole**2).sum(2)
 
 

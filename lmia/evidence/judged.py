@@ -41,7 +41,7 @@ class Judged:
         trained: whether its `fit` learned from data, so that it may have learned a shift.
         raw: AUC without adjustment.
         adjusted: AUC within strata of the blind score, clustered.
-        p: one-sided, of the adjusted AUC being at most 0.5; Holm-adjusted over all attacks, settings and signs tried.
+        p: one-sided, of the adjusted AUC being at most 0.5; adjusted for all attacks, settings and signs tried.
         twin: the same attack on the target's architecture untrained; None where it did not run.
         placebos: the same attack on real models that cannot have seen the data.
     """

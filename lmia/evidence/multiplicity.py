@@ -57,11 +57,13 @@ class Permuted:
         alone: (k,) each score's own, as if it were the only one.
         best: (k,) adjusted for the best of all k; never below `alone`.
         permutations: how many they rest on: no p-value lies below 1/(1 + permutations).
+        moved: the share of samples whose labels could move at all; where it is small, p-values are too large.
     """
 
     alone: Tensor
     best: Tensor
     permutations: int
+    moved: float = 1.0
 
 
 def max_statistic(
@@ -128,7 +130,7 @@ def max_statistic(
         alone += (reached >= found).sum(0)
         best += (reached.max(1, initial=-np.inf)[:, None] >= found).sum(0)
     p = [torch.from_numpy((1 + count) / (1 + permutations)) for count in (alone, best)]
-    return Permuted(*p, permutations)
+    return Permuted(*p, permutations, sum(block.rows.size for block in blocks) / len(truth))
 
 
 def _signed_ranks(scores: Tensor, strata: NDArray[np.int64]) -> tuple[Floats, Floats]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -97,7 +99,9 @@ def _words(values: Sequence[str], words: int) -> tuple[Whole, list[str]]:
 
 
 def slice_columns(table: pa.Table, groups: NDArray[np.int64]) -> dict[str, list[Value]]:
-    """Take from a table of pairs what its slices are cut by: caption, picture, file, host and number of copies.
+    """Take from a table of pairs what its slices are cut by: caption, its script, picture, file, host, number of copies.
+
+    The script, such as LATIN or CJK, is that of most letters; it tells languages apart as far as they are written apart.
 
     Args:
         table: one row a pair, with `caption` and `width`, `height`, `bytes`, `format`, `url` as `lmia.picture.Facts` has
@@ -106,15 +110,16 @@ def slice_columns(table: pa.Table, groups: NDArray[np.int64]) -> dict[str, list[
             another part in the audit too, take the columns of all rows, and then the audited ones of each column.
 
     Returns:
-        six columns of n entries; of `host` those without a url are None.
+        seven columns of n entries; a host without a url is None, and so is the script of a caption without letters.
 
     Raises:
         ValueError: the table lacks a column, or there are not as many groups as rows.
 
     Example:
         >>> row = {"caption": "a red dot", "width": 4, "height": 3, "bytes": 90, "format": "PNG", "url": "https://a.org/1"}
-        >>> slice_columns(pa.Table.from_pylist([row]), np.array([7]))
-        {'words in the caption': [3], 'pixels': [12], 'bytes': [90], 'format': ['PNG'], 'host': ['a.org'], 'copies': [1]}
+        >>> found = slice_columns(pa.Table.from_pylist([row]), np.array([7]))
+        >>> {name: column[0] for name, column in found.items()}
+        {'words in the caption': 3, 'script': 'LATIN', 'pixels': 12, 'bytes': 90, 'format': 'PNG', 'host': 'a.org', 'copies': 1}
     """
     if missing := [name for name in _READS if name not in table.column_names]:
         raise ValueError(f"the table has no column {', '.join(missing)}")
@@ -124,12 +129,26 @@ def slice_columns(table: pa.Table, groups: NDArray[np.int64]) -> dict[str, list[
     _, at, counts = np.unique(groups, return_inverse=True, return_counts=True)
     return {
         "words in the caption": [None if caption is None else len(caption.split()) for caption in captions],
+        "script": [_script(caption or "") for caption in captions],
         "pixels": [width * height if width and height else None for width, height in zip(widths, heights, strict=True)],
         "bytes": sizes,
         "format": [word or None for word in formats],
         "host": [_host(url) for url in urls],
         "copies": counts[at].tolist(),
     }
+
+
+def _script(caption: str) -> str | None:
+    """Name the script of most letters, by the first word of their Unicode names; of equals the first there."""
+    if caption.isascii():
+        return "LATIN" if any(map(str.isalpha, caption)) else None
+    counted = Counter(_letter(sign) for sign in caption if sign.isalpha())
+    return counted.most_common(1)[0][0] if counted else None
+
+
+@cache
+def _letter(sign: str) -> str:
+    return unicodedata.name(sign, "UNKNOWN").split()[0]
 
 
 def _host(url: str | None) -> str | None:

@@ -10,8 +10,8 @@ The first that holds:
 
 Where a rule like this could say evidence falsely, and what it does there:
 
-- *Several attacks.* The p-values must be Holm-adjusted over everything tried (attacks, settings, signs). That does not
-  cover target minus twin: where all attacks see a shift, one of M differences is above 0 by chance up to M times as
+- *Several attacks.* The p-values must be adjusted for everything tried: attacks, settings, signs. That does not cover
+  target minus twin: where all attacks see a shift, one of M differences is above 0 by chance up to M times as
   often. So each difference is bounded at ALPHA / M (Bonferroni). Asking for both at once needs no further correction
   (an intersection-union test: Berger, Technometrics 24, 1982).
 - *Intervals at another level.* A report's 95 % interval is no test at 1 %. Differences are widened to the level needed,

@@ -83,10 +83,12 @@ def _said(report: AuditReport, model: str, kind: str) -> str:
     auc = f"AUC {interval(first.auc)}"
     if first.adjusted and report.validity.strata_of:
         auc += f", among like pairs {interval(first.adjusted)}"
-    if first.p is not None and first.p * len(found) <= ALPHA:
+    fires = first.p is not None and first.p * len(found) <= ALPHA
+    if fires or (first.auc is not None and differs(first.auc, len(found))):
+        left = "At least that much lies in the data." if fires else "Among like pairs that does not show, or cannot."
         return (
             f"On {where}, which cannot remember these pairs, {first.attack} tells the two sides apart as well: {auc}. "
-            f"At least that much lies in the data.{higher}"
+            f"{left}{higher}"
         )
     return (
         f"On {where}, which cannot remember these pairs, no attack was found to tell the two sides apart: nearest to it is "

@@ -37,6 +37,7 @@ def html(report: AuditReport) -> str:
         besides=doubt.besides(report),
         adjusted=verdict.adjusted(report),
         checks=verdict.checks(report),
+        slices=verdict.slices(report),
         thresholds=markdown.threshold_lines(report),
         findings=[(attack, found) for attack in report.attacks if (found := findings.tables(attack.findings))],
         runs=[_run(attack) for attack in report.attacks],

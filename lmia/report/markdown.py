@@ -35,6 +35,7 @@ def markdown(report: AuditReport) -> str:
         _section("Warnings", _bullets(report.warnings)),
         _section("Attacks", _attacks(report)),
         _section("Where nothing is remembered", _doubt(report)),
+        _section("Who is exposed most", _slices(report)),
         _section("Deployable thresholds", _bullets(threshold_lines(report))),
         _section("Records", _records(report)),
         *(_section(f"Findings of {escape(a.name)}", _tables(findings.tables(a.findings))) for a in report.attacks),
@@ -115,6 +116,13 @@ def _doubt(report: AuditReport) -> str:
     tables = [table for table in parts if table]
     said = (_bullets(doubt.sentences(report)), _tables(tables))
     return "\n\n".join(part for part in said if part)
+
+
+def _slices(report: AuditReport) -> str:
+    table = verdict.slices(report)
+    if table is None or report.validity.slices is None:
+        return ""
+    return f"{_bullets(report.validity.slices.sentences())}\n\n{_tables([table])}"
 
 
 def _attacks(report: AuditReport) -> str:

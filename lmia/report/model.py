@@ -8,7 +8,9 @@ from typing import Literal
 
 from lmia.evidence.estimate import Estimate
 from lmia.evidence.results import TPR, Curve, Histogram, Threshold
+from lmia.evidence.sliced import Slice, Slices
 from lmia.evidence.verdict import Verdict
+from lmia.provenance import Provenance
 
 __all__ = [
     "FORMAT",
@@ -21,7 +23,10 @@ __all__ = [
     "Check",
     "Curve",
     "Histogram",
+    "Provenance",
     "RoleCount",
+    "Slice",
+    "Slices",
     "Status",
     "SuspectSummary",
     "Threshold",
@@ -214,6 +219,8 @@ class Validity:
         strata_of: the baseline whose score the strata are of; empty where there was none.
         adjusted: every attack that ran, among pairs that look alike.
         checks: comparisons in which no attack can be right.
+        sliced: the attack whose scores `slices` are of, named before any score; empty where there are none.
+        slices: its AUC in slices of the pairs (caption length, host ...); None without truth.
     """
 
     power: str = ""
@@ -224,6 +231,8 @@ class Validity:
     strata_of: str = ""
     adjusted: Sequence[Adjusted] = ()
     checks: Sequence[Check] = ()
+    sliced: str = ""
+    slices: Slices | None = None
 
 
 @dataclass(frozen=True)
@@ -241,6 +250,7 @@ class AuditReport:
         attacks: one result for every attack asked for, in that order.
         validity: what the audit did to doubt itself.
         verdict: the audit's last word, by a rule fixed before scoring; None where no attack was judged.
+        provenance: whether it was sealed before scoring, and what went before it on the same data.
         warnings: what a reader must know before trusting a number, in plain sentences.
         limits: what this audit does not show, in plain sentences.
         extraction: how the features were made: pairs read and cached, forward passes, pairs per second, devices.
@@ -272,4 +282,5 @@ class AuditReport:
     seconds: float
     scores_sha256: str
     verdict: Verdict | None = None
+    provenance: Provenance = field(default_factory=Provenance)
     format: int = FORMAT

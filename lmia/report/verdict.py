@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lmia.report.cells import NONE, interval, rate, signed
+from lmia.report.cells import NONE, count, interval, rate, signed
 from lmia.report.findings import Table
 from lmia.report.model import AuditReport
 
@@ -48,7 +48,7 @@ def grounds(report: AuditReport) -> list[str]:
     if report.verdict is None:
         return []
     regime = f"Rule: fixed before scoring, at {rate(report.verdict.alpha)} false alarms; {_REGIMES[report.verdict.regime]}."
-    return [*report.verdict.reasons, regime]
+    return [*report.verdict.reasons, regime, *report.provenance.sentences()]
 
 
 def cautions(report: AuditReport) -> Sequence[str]:
@@ -72,3 +72,22 @@ def checks(report: AuditReport) -> Table | None:
     rows = tuple((one.attack, names[one.kind], interval(one.auc), one.reason) for one in report.validity.checks)
     return Table("", ("attack", "on", "AUC (0.5 but for chance)", "why not"), rows, 0) if rows else None
 
+
+
+def slices(report: AuditReport) -> Table | None:
+    """Lay out the slices of the pairs; None where there are none."""
+    found = report.validity.slices
+    if found is None or not found.slices:
+        return None
+    rows = tuple(
+        (
+            f"{one.column}: {one.name}",
+            f"{count(one.members)} + {count(one.nonmembers)}",
+            interval(one.auc),
+            signed(one.difference),
+            NONE if one.p is None else f"{one.p:.2g}",
+            one.reason,
+        )
+        for one in found.slices
+    )
+    return Table("", ("slice", "pairs", "AUC", "less the other slices", "p, corrected", "why not"), rows, 0)

@@ -35,7 +35,7 @@ _JITTER = (0.06, 0.12)  # along the relation, across it: the two stay further ap
 _SIZES = (0.30, 0.44)
 Layout = Literal["any", "dots", "dots-moved"]
 _FIRST_DOT = {"dots": 0, "dots-moved": 3}
-_DARKER = 0.8
+_DARKER = 0.5
 
 
 @dataclass(frozen=True)

@@ -117,7 +117,7 @@ def test_three_scores_see_what_one_hardly_does():
         together.append(found.p)
         alone.append(learned(pairs, attacks[:1], singles(120, 120), Asked(permutations=999)).p)
     assert np.median(together) <= 0.01
-    assert np.median(alone) > 0.02
+    assert np.median(alone) > 3 * np.median(together)
 
 
 def test_clusters_and_units_stay_whole():

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import time
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -19,6 +20,7 @@ from lmia.overlap import embeddings
 from lmia.overlap.check import check
 from lmia.overlap.clean import write_clean
 from lmia.overlap.ties import Tie, partners
+from lmia.picture import Facts
 from lmia.source import Pair, Sample, Source
 
 
@@ -461,3 +463,28 @@ def test_every_row_is_told_a_row_that_it_is_tied_to(seed):
             assert elsewhere[of[i]] == min(elsewhere.values()) == value[i]
         elif apart:
             assert apart[of[i]] == value[i]
+
+
+def seconds(n):
+    """Check two roles of n pictures each, of which a tenth is in both; return what it cost this process."""
+    rng = np.random.default_rng(0)
+    roles = {}
+    hashes = rng.integers(0, 2**63, 2 * n, dtype=np.uint64)
+    hashes[n : n + n // 10] = hashes[: n // 10] ^ np.uint64(0b101)
+    for name, start in (("members", 0), ("nonmembers", n)):
+        names = [f"{name} {i}" for i in range(n)]
+        looks = [f"{int(one):016x}" for one in hashes[start : start + n]]
+        facts = [Facts(sha, phash, 1, 1, 1, "PNG", "", "", ()) for sha, phash in zip(names, looks, strict=True)]
+        roles[name] = overlap.Pictures(range(n), names, names, facts, {})
+    start = time.process_time()
+    found = check(roles)
+    taken = time.process_time() - start
+    assert found.across["members in nonmembers"]["looks"] >= n // 10
+    return taken
+
+
+@pytest.mark.slow
+def test_the_cost_grows_much_less_than_the_pairs_do():
+    small, large = seconds(25_000), seconds(100_000)
+    print(f"check: {small:.2f} s for 50,000 pictures, {large:.2f} s for 200,000")
+    assert large < 10 * small  # 4 times the pictures; all pairs would be 16 times

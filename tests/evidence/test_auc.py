@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 from evidence.cases import binormal, samples
 from lmia.errors import LmiaError
 from lmia.evidence import auc
-from lmia.evidence.auc import auroc, auroc_difference
+from lmia.evidence.auc import auroc, auroc_difference, p_above
 
 
 @given(samples())
@@ -190,3 +190,20 @@ def test_27000_a_side_take_a_fraction_of_a_second():
         auroc(scores, labels)
         times.append(time.perf_counter() - start)
     assert min(times) < 0.5
+
+
+def test_the_p_value_of_an_interval_is_the_level_at_which_it_meets_one_half():
+    random = np.random.default_rng(0)
+    for shift in (-0.2, 0.05, 0.1, 0.3):
+        scores, labels = torch.from_numpy(np.r_[random.normal(shift, 1, 400), random.normal(0, 1, 500)]), torch.arange(900) < 400
+        p = p_above(auroc(scores, labels))
+        meets = auroc(scores, labels, confidence=abs(1 - 2 * p))
+        assert (meets.low if p < 0.5 else meets.high) == pytest.approx(0.5, abs=1e-6)
+        assert p_above(auroc(scores, labels), two_sided=True) == pytest.approx(2 * min(p, 1 - p))
+
+
+def test_the_p_value_of_a_flawless_score_is_no_smaller_than_its_interval_allows():
+    scores, labels = torch.arange(200.0), torch.arange(200) >= 100
+    assert p_above(auroc(scores, labels)) == pytest.approx(0.025)
+    assert p_above(auroc(-scores, labels)) == pytest.approx(0.975)
+    assert p_above(auroc(torch.arange(4.0), torch.arange(4) >= 2)) == pytest.approx(0.5)

@@ -6,6 +6,7 @@ from sklearn.metrics import roc_auc_score
 from lmia.evidence.adjusted import overlap
 from lmia.evidence.baselines import Baseline
 from lmia.evidence.comparison import STRATA, compare
+from lmia.evidence.multiplicity import holm
 
 
 def world(n, seed=0, shift=0.0):
@@ -43,8 +44,24 @@ def test_a_score_that_is_the_shift_falls_to_guessing_and_memory_stays():
     assert like.adjusted(shift).value == pytest.approx(0.5, abs=0.06)
     assert like.adjusted(memory).value == pytest.approx(0.76, abs=0.02)
     assert like.above(memory, shift).low > 0.1
-    alone = like.permuted([memory, torch.from_numpy(random.normal(size=6000))]).alone
-    assert alone[0] < 0.001 < alone[1]
+    found = like.tested([memory, torch.from_numpy(random.normal(size=6000))])
+    assert found.alone[0] < 0.001 < found.alone[1]
+    assert found.method == "labels dealt anew within strata"
+
+
+def test_clusters_that_cannot_trade_labels_are_tested_by_their_interval():
+    random, n = np.random.default_rng(0), 4000
+    groups = np.repeat(np.arange(n // 10), 10)
+    labels = (groups % 2 == 0)
+    half = groups % 4 < 2
+    like = compare([Baseline("files", None, None, random.normal(size=n))], half, torch.from_numpy(labels), torch.from_numpy(groups))
+    shoots = torch.from_numpy(random.normal(size=n // 10)[groups] + random.normal(size=n))
+    memory = torch.from_numpy(random.normal(0.5 * labels, 1))
+    found = like.tested([memory, shoots])
+    assert found.method == "clustered interval, Holm"
+    assert found.best[0] < 1e-6
+    assert found.best[1] > 0.01
+    assert found.best.tolist() == holm(found.alone).tolist()
 
 
 def test_without_a_blind_score_nothing_is_adjusted():

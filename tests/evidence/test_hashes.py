@@ -53,3 +53,20 @@ def test_many_copies_of_one_hash_cost_as_much_as_one():
 def test_what_is_no_hash_is_refused(word):
     with pytest.raises(ValueError, match="16 hexadecimal digits"):
         as_hashes([word])
+
+
+def seconds(n):
+    hashes = np.random.default_rng(0).integers(0, 2**63, n, dtype=np.uint64)
+    hashes[: n // 10] = hashes[n // 10 : 2 * (n // 10)] ^ np.uint64(0b111)
+    start = time.process_time()  # of this process alone: others may be at work
+    found = near_hashes(hashes, hashes)
+    taken = time.process_time() - start
+    assert int((found.value == 3).sum()) >= 2 * (n // 10)
+    return taken
+
+
+@pytest.mark.slow
+def test_the_cost_grows_much_less_than_the_pairs_do():
+    small, large = seconds(50_000), seconds(200_000)
+    print(f"near_hashes: {small:.2f} s for 50,000 hashes, {large:.2f} s for 200,000")
+    assert large < 10 * small  # 4 times the rows; all pairs would be 16 times

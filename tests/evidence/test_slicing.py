@@ -99,6 +99,7 @@ def test_columns_of_facts():
     found = slice_columns(pa.Table.from_pylist(rows), np.array([7, 2, 7, 7]))
     assert found == {
         "words in the caption": [3, 1, 3, 3],
+        "script": ["LATIN"] * 4,
         "pixels": [12, 12, 36_000_000, 12],
         "bytes": [90] * 4,
         "format": ["PNG", "PNG", "JPEG", "PNG"],
@@ -107,10 +108,27 @@ def test_columns_of_facts():
     }
 
 
+@pytest.mark.parametrize(
+    ("caption", "script"),
+    [
+        ("a café", "LATIN"),
+        ("Кот and кошка", "CYRILLIC"),
+        ("猫の写真", "CJK"),
+        ("ねこ 2", "HIRAGANA"),
+        ("قطة", "ARABIC"),
+        ("12 :-) 😀", None),
+        ("é猫", "LATIN"),
+        ("\U000e0001 \ue000", None),
+    ],
+)
+def test_the_script_is_that_of_most_letters(caption, script):
+    assert slice_columns(pa.Table.from_pylist([ROW | {"caption": caption}]), np.zeros(1, int))["script"] == [script]
+
+
 def test_nulls_are_missing_not_guessed():
     table = pa.Table.from_pylist([ROW, dict.fromkeys(ROW)])
     found = slice_columns(table, np.array([0, 1]))
-    assert [column[1] for column in found.values()] == [None, None, None, None, None, 1]
+    assert [column[1] for column in found.values()] == [None] * 6 + [1]
 
 
 def test_a_table_without_its_columns_is_refused():

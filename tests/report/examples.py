@@ -18,6 +18,8 @@ from lmia.report.model import (
     Curve,
     Histogram,
     RoleCount,
+    Slice,
+    Slices,
     SuspectSummary,
     Threshold,
     Validity,
@@ -142,6 +144,14 @@ def leakage(**changes):
                 Adjusted("anchor", True, estimate(0.939, 0.02), None),
             ),
             (Check("shuffled labels", "csa", estimate(0.495, 0.03)), Check("halves", "csa", None, "too few pairs")),
+            "csa",
+            Slices(
+                (
+                    Slice("format", "PNG", 300, 310, estimate(0.9, 0.02), estimate(0.8, 0.03), estimate(0.1, 0.04), 0.001, 0.004),
+                    Slice("format", "JPEG", 3, 9, reason="too few: 3 members, 30 are needed"),
+                ),
+                1, 0.95, 1999,
+            ),
         ),
         verdict=Verdict(
             "evidence",

@@ -23,7 +23,10 @@ from lmia.report.model import (
     Check,
     Curve,
     Histogram,
+    Provenance,
     RoleCount,
+    Slice,
+    Slices,
     SuspectSummary,
     Threshold,
     Validity,
@@ -48,6 +51,9 @@ PARTS = (
     Adjusted,
     Check,
     Verdict,
+    Provenance,
+    Slice,
+    Slices,
 )
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from lmia.report import html, lmia_audit_finished, sentences
 from lmia.report.archive import to_json
+from lmia.report.model import Validity
 from report import examples
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}
@@ -97,8 +98,9 @@ def test_the_first_screen_has_question_answer_figure_sides_and_limits_in_that_or
     marks = [
         "DEMO: not your data</p>",
         "<h1>Does demo-clip",
-        'class="answer">Yes',
+        'class="word">EVIDENCE</span> Supports a leak',
         "<svg",
+        'class="answer">Yes',
         "Members: 400",
         "What this does not show",
     ]
@@ -133,12 +135,13 @@ def test_tables_of_findings_not_estimable_and_nothing_to_learn():
     assert "nan" not in text.lower().split()
 
 
-def test_suspects_have_no_forest_and_no_roc():
-    text = html.html(examples.suspects())
+def test_suspects_have_no_roc():
+    text = html.html(examples.suspects(validity=Validity()))
     assert "Each suspect got a score" in text
     assert "37 with q at most 0.05" in Page(text).text
     assert "false positive rate: non-members wrongly named" not in text
     assert text.count("<svg") == 2
+    assert html.html(examples.suspects()).count("<svg") == 3  # against the calibration pairs
 
 
 def test_no_attack_at_all():

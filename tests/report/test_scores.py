@@ -27,7 +27,7 @@ def test_columns_and_types():
     table = score_table([suspects(), part("calibration", ("z",), (0.5,))])
     assert tuple(table.column_names) == scores.COLUMNS
     assert [str(field.type) for field in table.schema] == [
-        *("string", "string", "string", "double", "int64", "double", "double", "int8")
+        *("string", "string", "string", "string", "double", "int64", "double", "double", "int8", "string", "int64")
     ]
     assert not [name for name in table.column_names if "prob" in name]
 

@@ -1,0 +1,172 @@
+"""The points of the checklist that are about numbers: what was measured, and what it was held against."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lmia.evidence.estimate import Estimate
+from lmia.evidence.sliced import Slice, Slices
+from lmia.report.cells import count, interval, percent, rate, rough
+from lmia.report.model import AttackResult, AuditReport
+from lmia.report.sentences import strongest
+from lmia.report.weighing import Said, parted, weighed
+
+RATES = (0.1, 0.01, 0.001)
+"""False positive rates at which a report should say what is found, or why that cannot be said."""
+PRIORS = (0.01, 0.001)
+"""Shares of members among all pairs for which a report should say what a named pair is worth."""
+_BLIND = {"captions": "captions", "files": "files", "pixels": "pixels", "metadata": "addresses", "all": "all of these"}
+_SLICES = {"words in the caption": "length of the caption", "script": "script of the caption", "copies": "copies"}
+_UNKNOWN = "who is a member is not known"
+
+
+def blind(report: AuditReport) -> Said:
+    """Say which blind baselines stand in the report, and whether another trained model does."""
+    found = {one.kind: one for one in report.validity.baselines}
+    have = [name for kind, name in _BLIND.items() if kind in found and found[kind].auc]
+    missing = {name: found[kind].reason if kind in found else "" for kind, name in _BLIND.items() if name not in have}
+    lack = [f"{name} ({reason})" if reason else name for name, reason in missing.items()]
+    other = any(one.kind == "placebo" and one.auc for one in report.validity.besides)
+    (have if other else lack).append("another model that cannot have seen the pairs")
+    return weighed(have, lack, "It was tried, with intervals, by {}.", "Not by {}.")
+
+
+def rule(report: AuditReport) -> Said:
+    """Say whether the verdict rests on a rule that compares like with like."""
+    verdict, overlap = report.verdict, report.validity.overlap
+    if verdict is None:
+        return "not done", "There is no verdict, as no attack was judged."
+    word = f"A rule that was fixed before scoring gave the verdict '{verdict.word}'"
+    if overlap is None:
+        return "partly", f"{word}, but how far the two sides differ without the model was not measured."
+    lack = [one.attack for one in report.validity.adjusted if one.adjusted is None]
+    alike = f"{100 * overlap:.0f} % of either side have a counterpart that looks alike without the model"
+    return weighed([word], lack, f"{{}}, comparing like with like: {alike}.", "No like pairs were found for {}.")
+
+
+def worth(report: AuditReport) -> Said:
+    """Say how many pairs there are, and which share of named pairs would be members if few pairs were."""
+    if report.question == "use":
+        return "does not apply", f"What a named pair is worth cannot be computed, since {_UNKNOWN}."
+    members, nonmembers = (_audited(report, side) for side in ("members", "nonmembers"))
+    if not members or not nonmembers:
+        return "not done", "The number of members or of non-members is missing."
+    here = f"{count(members)} members and {count(nonmembers)} non-members ({rough(members / (members + nonmembers))} members)"
+    best = strongest(report.attacks)
+    rates = {tpr.fpr: tpr.estimate for tpr in best.tprs if tpr.estimate} if best else {}
+    if best is None or not rates:
+        return "partly", f"{here}; what a named pair is worth cannot be said without a true positive rate."
+    fpr = min(rates)
+    said = [
+        f"if {rate(prior)} of all were members, {percent(_ppv(rates[fpr], fpr, prior))} would be" for prior in PRIORS
+    ]
+    return "done", f"{here}. Of the pairs that {best.name} names at {rate(fpr)} false positives, {'; '.join(said)}."
+
+
+def _audited(report: AuditReport, side: str) -> int:
+    return sum(role.scored.get("audited", 0) for role in report.roles if role.role == side)
+
+
+def _ppv(tpr: Estimate, fpr: float, prior: float) -> Estimate:
+    """Say which share of named pairs are members if `prior` of all are: it rises with the true positive rate."""
+    value, low, high = (prior * one / (prior * one + (1 - prior) * fpr) for one in (tpr.value, tpr.low, tpr.high))
+    return Estimate(value, low, high, tpr.confidence, tpr.method, tpr.n)
+
+
+def metrics(report: AuditReport) -> Said:
+    """Say whether every attack has its AUC, its ROC curve, and the true positive rates at low false positive rates."""
+    if report.question == "use":
+        return "does not apply", f"There are p-values and q-values instead, since {_UNKNOWN}."
+    attacks = ran(report)
+    made: dict[str, object] = {
+        "AUC": attacks and all(one.auc for one in attacks),
+        "ROC curve on logarithmic axes": attacks and all(one.curve for one in attacks),
+    }
+    for fpr in RATES:
+        said = [any(tpr.fpr == fpr and (tpr.estimate or tpr.note) for tpr in one.tprs) for one in attacks]
+        made[f"true positive rate at {rate(fpr)}, or why there is none"] = attacks and all(said)
+    have, lack = parted(made)
+    return weighed(have, lack, "For every attack that ran there is: {}.", "Not given: {}.")
+
+
+def thresholds(report: AuditReport) -> Said:
+    """Say whether thresholds come from calibration pairs, and what they were seen to do on others."""
+    usable = {one.name: [each for each in one.thresholds if each.value is not None] for one in ran(report)}
+    have = [name for name, some in usable.items() if some]
+    if not have:
+        return "not done", "No threshold could be set on known non-members."
+    lack = [name for name, some in usable.items() if not any(each.achieved_fpr for each in some)]
+    n = max(each.calibration for some in usable.values() for each in some)
+    why = f", since {_UNKNOWN}" if report.question == "use" else ""
+    said = f"Thresholds of {{}} were set on {count(n)} known non-members that nothing was fitted on."
+    return weighed(have, lack, said, f"What they let through among audited pairs is not known for {{}}{why}.")
+
+
+def negative(report: AuditReport) -> Said:
+    """Say where the attacks were tried that nothing can be found, and how often something was."""
+    checks = [(one.kind, one.auc) for one in report.validity.checks if one.auc]
+    besides = [one.auc for one in report.validity.besides if one.auc]
+    have, lack = parted(
+        {
+            "labels dealt anew": [kind for kind, _ in checks if kind == "shuffled labels"],
+            "two halves of the non-members": [kind for kind, _ in checks if kind == "halves"],
+            "models that cannot remember": besides,
+        }
+    )
+    every = [auc for _, auc in checks] + besides
+    off = sum(not auc.low <= 0.5 <= auc.high for auc in every)
+    return weighed(have, lack, f"Tried on {{}}: of {len(every)} intervals {off} lie off 0.5.", "Not on {}.")
+
+
+def positive(report: AuditReport) -> Said:
+    """Say whether the attacks were seen to find training where there was some: only the demo's model is known to have it."""
+    best = strongest(report.attacks) if report.demo and report.question == "leakage" else None
+    if best is not None and best.auc is not None and best.auc.low > 0.5:
+        return (
+            "done",
+            f"The demo's model was trained on its members, and {best.name} finds it: AUC {interval(best.auc)}.",
+        )
+    return (
+        "not done",
+        "The attacks were not tried on a model that is known to have been trained on such pairs, so it is not shown that "
+        "they would have found it.",
+    )
+
+
+def together(report: AuditReport) -> Said:
+    """Say what all pairs show together, and what they could have shown."""
+    p = {one.attack: one.p for one in report.validity.adjusted if one.p is not None}
+    have, lack = [], []
+    if p:
+        best = min(p, key=lambda name: p[name])
+        have.append(f"p = {p[best]:.2g} of all pairs together ({best}, the best of {len(p)}, corrected for that)")
+    else:
+        lack.append("a p-value of all pairs together")
+    if report.verdict:
+        least = report.verdict.detectable
+        have.append("no AUC would have been seen" if least is None else f"an AUC of {least:.3f} would have been seen")
+    elif report.validity.power:
+        have.append("which AUC would have been seen")
+    else:
+        lack.append("which AUC would have been seen")
+    return weighed(have, lack, "Stated: {}.", "Not stated: {}.")
+
+
+def slices(report: AuditReport) -> Said:
+    """Say by what the pairs were cut to see which of them are exposed most."""
+    found: object = getattr(report.validity, "slices", None)
+    every: Sequence[Slice] = found.slices if isinstance(found, Slices) else ()
+    columns = list(dict.fromkeys(one.column for one in every))
+    compared = {one.column for one in every if one.p is not None}
+    have = [_SLICES.get(column, column) for column in columns if column in compared]
+    lack = [
+        f"{name} (too few pairs that differ in it)" if column in columns else name
+        for column, name in _SLICES.items()
+        if column not in compared
+    ]
+    return weighed(have, lack, "The AUC is given and compared by {}.", "Not by {}.")
+
+
+def ran(report: AuditReport) -> list[AttackResult]:
+    """List the attacks that ran."""
+    return [attack for attack in report.attacks if attack.status == "ran"]
