@@ -146,7 +146,9 @@ class ShardReader(IterableDataset[Read]):
     def _open_all(self, records: Sequence[Pair | Rejected]) -> list[_Opened | Rejected]:
         pairs = [record for record in records if isinstance(record, Pair)]
         opened = iter(zip(pairs, open_pairs(pairs, self.preprocess, self.max_pixels), strict=True))
-        return [_row(*next(opened)) if isinstance(one, Pair) else Rejected(_text(one.key), one.reason) for one in records]
+        return [
+            _row(*next(opened)) if isinstance(one, Pair) else Rejected(_text(one.key), one.reason) for one in records
+        ]
 
 
 def _row(pair: Pair, opened: tuple[Tensor, Facts] | Rejected) -> _Opened | Rejected:

@@ -5,15 +5,12 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
-import numpy as np
 import torch
 from lightning.pytorch import LightningModule, Trainer
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
@@ -21,31 +18,18 @@ from lmia.attack import Batch
 from lmia.data import AuditData, Read, Shard
 from lmia.errors import LmiaError
 from lmia.measurement import Measurement
-from lmia.picture import Facts
 from lmia.quiet import quiet
 from lmia.settings import digest, made_by, plain
-from lmia.source import Rejected
 from lmia.store import Store, default_cache
 from lmia.streams import Streams, streams
 from lmia.target import Target
+from lmia.underway import Underway
 from lmia.views import Identity, Views, checked_views
 
 STEPS = 2
 """Steps that may wait for their results: closing one window and committing its shard, while the next is encoded."""
 WINDOW = 4096
 """Captions encoded together: sorted by length and each once, so that short ones are not padded to long ones."""
-
-
-@dataclass
-class _Open:
-    """What has been computed of a shard that is still being read."""
-
-    rows: list[tuple[str, str, Facts]] = field(default_factory=list)
-    rejected: list[Rejected] = field(default_factory=list)
-    images: list[Callable[[], dict[str, Tensor]]] = field(default_factory=list)
-    waiting: int = 0
-    done: dict[str, list[NDArray[Any]]] = field(default_factory=dict)
-    measured: dict[str, list[Mapping[str, NDArray[Any]]]] = field(default_factory=dict)
 
 
 class FeatureExtractor(LightningModule):
@@ -70,7 +54,7 @@ class FeatureExtractor(LightningModule):
         self.streams = Streams()
         self.todo: frozenset[str] = frozenset()
         self.besides = nn.ModuleList()  # so that they follow to the device
-        self._shards: dict[str, _Open] = {}
+        self._shards: dict[str, Underway] = {}
         self._later: deque[Callable[[], None]] = deque()
 
     @property
@@ -126,7 +110,7 @@ class FeatureExtractor(LightningModule):
 
     def take(self, batch: Read) -> None:
         """Encode a batch's images at once, its captions when a window of them is full or the shard ends."""
-        shard = self._shards.setdefault(batch.shard, _Open())
+        shard = self._shards.setdefault(batch.shard, Underway())
         shard.rejected += batch.rejected
         if batch.pixels is not None:
             self._see(shard, batch.pixels, [caption for _, caption, _ in batch.rows])
@@ -177,7 +161,7 @@ class FeatureExtractor(LightningModule):
     def _text_of(self, view: str) -> str:
         return "identity" if self.views[view].caption is None else view
 
-    def _see(self, shard: _Open, raw: Tensor, captions: list[str]) -> None:
+    def _see(self, shard: Underway, raw: Tensor, captions: list[str]) -> None:
         names = list(dict.fromkeys(map(self._image_of, self._seen())))
         if names:
             shard.images.append(self.streams.run(self._encode_images, raw, names))
@@ -186,7 +170,7 @@ class FeatureExtractor(LightningModule):
             tokens = self.target.tokenize(captions).to(raw.device)
             batch = Batch(torch.arange(len(captions)) + len(shard.rows), _floats(raw), tokens)
             for measurement in self.measurements:
-                shard.measured.setdefault(measurement.array, []).append(self._measure(measurement, batch))
+                shard.measured.setdefault(measurement.array, []).append(measurement.take(self.target, batch))
 
     def _encode_images(self, raw: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
         pixels = _floats(raw)
@@ -194,19 +178,7 @@ class FeatureExtractor(LightningModule):
         seen = {name: pixels if transform is None else transform(pixels) for name, transform in transforms.items()}
         return {name: self.target.encode_image(each).float() for name, each in seen.items()}
 
-    def _measure(self, measurement: Measurement, batch: Batch) -> Mapping[str, NDArray[Any]]:
-        device = batch.pixels.device.type
-        with torch.enable_grad(), torch.autocast(device, enabled=False):
-            found = measurement.attack.measure(self.target, batch, measurement.anchors)
-        wrong = {name: tuple(value.shape) for name, value in found.items() if len(value) != len(batch.rows)}
-        if wrong:
-            raise LmiaError(
-                f"{type(measurement.attack).__name__}.measure returned {wrong} for {len(batch.rows)} pairs.",
-                "Every measurement needs one row a pair; tell the attack's author.",
-            )
-        return {name: value.detach().float().cpu().numpy() for name, value in found.items()}
-
-    def _close_window(self, shard: _Open) -> None:
+    def _close_window(self, shard: Underway) -> None:
         """Begin to encode the window's captions; the rest is for later."""
         captions = [caption for _, caption, _ in shard.rows[-shard.waiting :]]
         spoken = {self._text_of(name): self.views[name].caption for name in self._seen()}
@@ -218,7 +190,10 @@ class FeatureExtractor(LightningModule):
         shard.images, shard.waiting = [], 0
 
     def _finish_window(
-        self, shard: _Open, images: Sequence[Callable[[], dict[str, Tensor]]], texts: Mapping[str, Callable[[], Tensor]]
+        self,
+        shard: Underway,
+        images: Sequence[Callable[[], dict[str, Tensor]]],
+        texts: Mapping[str, Callable[[], Tensor]],
     ) -> None:
         """Take the window's cosines, and let go of what no attack asked for."""
         parts = [result() for result in images]
@@ -227,7 +202,7 @@ class FeatureExtractor(LightningModule):
         for name in self._seen():
             self._keep(shard, name, seen[self._image_of(name)], said[self._text_of(name)])
 
-    def _keep(self, shard: _Open, view: str, image: Tensor, text: Tensor) -> None:
+    def _keep(self, shard: Underway, view: str, image: Tensor, text: Tensor) -> None:
         cosine = (normalize(image, dim=-1).double() * normalize(text, dim=-1).double()).sum(-1).float()
         dtype = torch.float32 if self.target.precision == "fp32" else torch.float16
         columns = {"cosine": cosine, "image": image.to(dtype), "text": text.to(dtype)}
@@ -253,15 +228,9 @@ class FeatureExtractor(LightningModule):
     def _encode_texts(self, captions: list[str]) -> Tensor:
         return self.target.encode_text(self.target.tokenize(captions).to(self.device)).float()
 
-    def _commit(self, key: str, shard: _Open) -> None:
-        arrays = {name: np.concatenate(parts) for name, parts in shard.done.items()}
-        for name in self.wanted - arrays.keys():  # nothing of the shard was usable
-            arrays[name] = np.zeros((0,) if name.startswith("cosine") else (0, 0), np.float32)
-        measured = {
-            name: {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
-            for name, parts in shard.measured.items()
-        } | {m.array: {} for m in self.measurements if m.array not in shard.measured}
-        self.store.write(key, arrays, measured, shard.rows, shard.rejected)
+    def _commit(self, key: str, shard: Underway) -> None:
+        names = [measurement.array for measurement in self.measurements]
+        self.store.write(key, shard.arrays(self.wanted), shard.bundles(names), shard.rows, shard.rejected)
 
 
 def _whole(trainer: Trainer) -> None:

@@ -35,7 +35,8 @@ TOP = (
 SWITCHES = ("allow_overlap", "show_pairs", "demo", "print_config")
 """Flags that mean `true` where they stand without a value."""
 SHORT = {"model": "model.target", "views": "model.views", "cache": "model.cache"} | {
-    name: f"data.{name}" for name in (*ROLES, "batch", "workers", "max_pixels", "allow_overlap", "cluster_by", "columns", "slice_by")
+    name: f"data.{name}"
+    for name in (*ROLES, "batch", "workers", "max_pixels", "allow_overlap", "cluster_by", "columns", "slice_by")
 }
 """Flags that are short for a longer key."""
 FLAGS = sorted({*TOP, *SHORT, "pretrained", "config", "help", "print_config"})

@@ -21,6 +21,7 @@ MAX_PIXELS = 50_000_000
 MAX_ASPECT = 200
 """Longer strips are refused: resized to a model's height, one would fill the memory."""
 
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What is kept of an image file besides its features.
@@ -145,5 +146,3 @@ def _unreadable(caption: str) -> str | None:
 def _tables(image: Image.Image) -> str:
     tables = getattr(image, "quantization", None)
     return blake2b(repr(sorted(tables.items())).encode(), digest_size=8).hexdigest() if tables else ""
-
-

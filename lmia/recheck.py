@@ -50,7 +50,7 @@ def doubts(run: Run, judge: Judge) -> tuple[Validity, Verdict | None]:
         for one in report.validity.besides
         for at in [(one.model, one.attack)]
     ]
-    trained = {name: False for name in ran} | {one.attack: one.trained for one in report.validity.adjusted}
+    trained = dict.fromkeys(ran, False) | {one.attack: one.trained for one in report.validity.adjusted}
     found = validity(Doubt(judge, _NO_BLIND, like), trained, ran, asides, _detect(report))
     written = {one.attack: one.versus_blind for one in report.validity.adjusted}
     adjusted = tuple(replace(one, versus_blind=written.get(one.attack)) for one in found.adjusted)

@@ -142,7 +142,13 @@ def _doubts(run: Run, fprs: Sequence[float]) -> tuple[list[Difference], list[Lea
     first = next(iter(run.attacks.values()))
     try:
         validity, verdict = doubts(run, judge_of(run.report, first, fprs, {}))
-    except (LmiaError, ValueError, KeyError, IndexError, RuntimeError) as error:  # rows beside the target, or its report
+    except (
+        LmiaError,
+        ValueError,
+        KeyError,
+        IndexError,
+        RuntimeError,
+    ) as error:  # rows beside the target, or its report
         return [Difference("validity", f"cannot be computed again: {' '.join(str(error).split())[:200]}")], []
     parts = {"validity": (run.report.validity, validity), "verdict": (run.report.verdict, verdict)}
     leaves = {name: list(_leaves(*pair, name)) for name, pair in parts.items()}

@@ -18,8 +18,8 @@ from lmia import roles
 from lmia.attack import Attack
 from lmia.canary.key import canonical
 from lmia.data import AuditData, Shard
-from lmia.evidence import verdict
 from lmia.errors import LmiaError
+from lmia.evidence import verdict
 from lmia.extract import FeatureExtractor
 from lmia.settings import class_path, made_by
 from lmia.source import Pair, Rejected, Sample

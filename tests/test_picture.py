@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from lmia.looks import STATISTICS, hashes, look
+from lmia.looks import STATISTICS
 from lmia.picture import MAX_ASPECT, open_pair
 from lmia.source import Pair, Rejected
 from worlds import picture, png

@@ -367,4 +367,4 @@ def test_the_twins_numbers_are_recomputed_and_its_scores_are_watched(tmp_path):
     write_report(replace(report, validity=replace(report.validity, besides=(forged,))), tmp_path / "out")
     assert list(told(tmp_path / "out")) == ["validity.besides[0].above.low"]
     edit(tmp_path / "out", lambda rows: [row.update(score=-row["score"]) for row in rows if row["model"] != "target"])
-    assert "scores.parquet" in told(tmp_path / "out")
+    assert "validity.besides[0].auc.value" in told(tmp_path / "out")

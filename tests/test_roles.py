@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 import lmia
 from lmia import record
+from lmia.clusters import copies_of
 from lmia.data import AuditData
 from lmia.extract import FeatureExtractor, extract
-from lmia.clusters import copies_of
 from lmia.roles import assign, check_given, plan, split
 from lmia.source import Sample
 from worlds import Matrices, Noise, picture, png

@@ -1,15 +1,12 @@
 """Worlds whose truth is known: each config in configs/worlds ends in the verdict that its first lines expect, and why."""
 
-import json
 import re
-from functools import cache
 from pathlib import Path
 
 import pytest
 import yaml
 
 from lmia.request import request
-from lmia.shell import run
 from lmia.specs import build
 
 FOLDER = Path(__file__).parents[1] / "configs" / "worlds"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from argparse import Namespace
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -41,6 +42,8 @@ The answer for each picture:
   near copy listed  a row looks alike (phash: at most --radius of 64 bits differ), or lies near by
                     embedding (a cosine of at least --threshold)
   not listed        neither, among the columns that the index has
+  not compared      the index lists addresses alone, as LAION's does, and the picture comes without
+                    one: give --mine a table with a column url (docs/data.md)
 An equal key or caption is told as a hint and counts for nothing: both agree by chance.
 
 Every picture, with the rows that it was found in, is written to lmia-lookup/lookup.csv."""
@@ -159,19 +162,30 @@ def lines(mine: Pictures, listing: Listing, tables: int) -> list[str]:
     bad = ", ".join(f"{n:,} {reason}" for reason, n in mine.rejected.items())
     rejected = f"{sum(mine.rejected.values()):,} rejected" + (f" ({bad})" if bad else "")
     left_out = f" + {mine.left_out:,} not drawn" if mine.left_out else ""
-    listed = listing.any(LISTED)
-    near = listing.any(NEAR) & ~listed
+    counts = Counter(listing.answers())
     said = [
         f"Mine: {mine.records:,} records = {len(mine):,} pairs + {rejected}{left_out}.",
         f"Index: {listing.size:,} rows in {tables:,} table{'' if tables == 1 else 's'}.",
-        f"Listed: {listed.sum():,}. Near copy listed: {near.sum():,}. Not listed: {(~listed & ~near).sum():,}.",
+        f"Listed: {counts['listed']:,}. Near copy listed: {counts['near copy listed']:,}. "
+        f"Not listed: {counts['not listed']:,}.",
     ]
-    for rule in (*LISTED, *NEAR, *HINTS):
-        hint = ", a hint that counts for nothing" if rule in HINTS else ""
-        none = "not compared (no --model)" if rule == "embedding" else "not compared (no such column)"
-        hits = f"{int((listing.rows[rule] >= 0).sum()):,}{hint}"
-        said.append(f"  {WORDS[rule]}: {hits if rule in listing.compared else none}")
-    return said
+    if counts["not compared"]:
+        said.append(
+            f"Not compared: {counts['not compared']:,}. Nothing that these pictures have is in the index, so nothing follows "
+            "about them. Where it lists addresses, give --mine a table with a column url."
+        )
+    return said + [f"  {WORDS[rule]}: {_hits(rule, listing)}" for rule in (*LISTED, *NEAR, *HINTS)]
+
+
+def _hits(rule: str, listing: Listing) -> str:
+    if rule not in listing.compared:
+        return f"not compared ({'no --model' if rule == 'embedding' else 'no such column'})"
+    had = int(listing.had[rule].sum())
+    if not had:
+        return "not compared (your pictures have none)"
+    hits = f"{int((listing.rows[rule] >= 0).sum()):,}"
+    hits += f" of {had:,} pictures that have one" if had < len(listing.had[rule]) else ""
+    return hits + (", a hint that counts for nothing" if rule in HINTS else "")
 
 
 def _findings(mine: Pictures, listing: Listing, parts: Sequence[Part]) -> Iterator[list[tuple[str, ...]]]:
@@ -179,9 +193,7 @@ def _findings(mine: Pictures, listing: Listing, parts: Sequence[Part]) -> Iterat
     rules = (*LISTED, *NEAR, *HINTS)
     hits = np.unique(np.concatenate([rows[rows >= 0] for rows in listing.rows.values()]))
     urls = addresses(listing, parts, hits.tolist())
-    listed, near = listing.any(LISTED), listing.any(NEAR)
-    for i, key in enumerate(mine.keys):
-        answer = "listed" if listed[i] else "near copy listed" if near[i] else "not listed"
+    for i, (key, answer) in enumerate(zip(mine.keys, listing.answers(), strict=True)):
         said: list[tuple[str, ...]] = []
         for rule in rules:
             if (row := int(listing.rows[rule][i])) >= 0:
@@ -195,7 +207,7 @@ def _findings(mine: Pictures, listing: Listing, parts: Sequence[Part]) -> Iterat
 def _shown(found: Sequence[Sequence[tuple[str, ...]]]) -> list[str]:
     """Say of the first pictures that were found by what, one line each."""
     said = []
-    some = [rows for rows in found if rows[0][1] != "not listed"]
+    some = [rows for rows in found if not rows[0][1].startswith("not ")]
     for rows in some[:_SHOWN]:
         key, answer, _, file, local, url, _ = rows[0]
         rules = ", ".join(row[2] + (f" {row[6]}" if row[6] else "") for row in rows)

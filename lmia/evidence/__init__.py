@@ -24,8 +24,8 @@ if TYPE_CHECKING:
         smallest_shift,
         wins,
     )
-    from lmia.evidence.comparison import Comparison, compare
     from lmia.evidence.combining import Combination, any_dependence, combination
+    from lmia.evidence.comparison import Comparison, compare
     from lmia.evidence.conformal import benjamini_hochberg, conformal_p, conformal_threshold, deploy
     from lmia.evidence.curve import roc, thin_curve
     from lmia.evidence.duplicates import Copies, copies, normal_caption, normal_url, placeholders, same

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtr
 
 from lmia.evidence.permuting import at_least
 
 ENOUGH = 20
 """Deals at least as far off as the given slices after which no more are drawn: p is then known to about a fifth."""
+MOVING = 0.5
+"""Share of the rows that must be able to move: else deals look too much like the given slices to tell much."""
 _CELLS = 50_000
 """Rows dealt at once, at most; bounds the memory, never the result."""
 
@@ -160,15 +163,18 @@ class Deal:
     heads: Whole
 
     @staticmethod
-    def of(rows: Ordered, codes: Whole) -> Deal:
+    def of(rows: Ordered, codes: Whole) -> Deal | None:
         """Find the groups of as many members and nonmembers, between which slices may move as they lie.
 
-        A column that goes with the size of groups, such as the number of copies, would never move so. It moves between
-        groups of any size, of the same sides; then p-values are right for many groups only.
+        Where few can, as in a column that goes with the size of groups (the number of copies), the slices of whole groups
+        move between groups of any size, of the same sides; p-values are then right for many groups, not exact.
 
         Args:
             rows: in order of their scores.
             codes: (n,) their slices, in the same order.
+
+        Returns:
+            the deal; None where few groups can move, and groups are not of one slice each.
         """
         most = int(rows.group.max()) + 1
         held = np.stack([np.bincount(rows.group[side], minlength=most) for side in (rows.truth, ~rows.truth)], 1)
@@ -180,8 +186,10 @@ class Deal:
             if (codes[block] != codes[block[0]]).any():
                 blocks.append(block)
         heads = np.unique(rows.group, return_index=True)[1]
-        if blocks or (codes != codes[heads][rows.group]).any():
+        if sum(block.size for block in blocks) >= MOVING * len(codes):
             return Deal(codes, blocks, None, heads)
+        if (codes != codes[heads][rows.group]).any():
+            return None
         sides = (held > 0) @ [1, 2]
         return Deal(codes, [heads[sides == side][:, None] for side in np.unique(sides)], rows.group, heads)
 
@@ -194,13 +202,19 @@ class Deal:
 
 
 def dealt_p(
-    rows: Ordered, codes: Whole, count: int, due: Sequence[int], permutations: int, random: np.random.Generator
+    rows: Ordered,
+    codes: Whole,
+    count: int,
+    due: Sequence[int],
+    permutations: int,
+    random: np.random.Generator,
+    freedom: int = 29,
 ) -> Floats:
     """Return how often slices that are dealt anew lie as far from the others as the given ones.
 
     Deals are drawn until each slice was reached `ENOUGH` times, or as many as there may be: p is ENOUGH over the number
     drawn, or (1 + reached)/(1 + permutations). Exact in false alarms for any number (Besag and Clifford, Biometrika 78,
-    1991).
+    1991). Where slices cannot be dealt (`Deal.of`), p is that of Student's t, right for many groups.
 
     Args:
         rows: in order of their scores.
@@ -209,12 +223,17 @@ def dealt_p(
         due: the slices that are asked about.
         permutations: the most deals to draw.
         random: draws them.
+        freedom: degrees of freedom of Student's t.
 
     Returns:
         a two-sided p-value for each slice of `due`.
     """
     asked, deal = np.asarray(due, np.int64), Deal.of(rows, codes)
-    bars = np.array([at_least(float(one)) for one in contrast(rows, codes[None], count).distance[0, asked]])
+    found = contrast(rows, codes[None], count).distance[0, asked]
+    if deal is None:
+        tails: Floats = 2 * stdtr(freedom, -found)
+        return tails
+    bars = np.array([at_least(float(one)) for one in found])
     reached, p = np.zeros(len(asked), np.int64), np.full(len(asked), np.nan)
     step = int(np.clip(_CELLS // len(codes), 1, 64))
     for start in range(0, permutations, step):

@@ -21,13 +21,12 @@ from lmia.evidence.permuting import (
     TIE,
     Floats,
     Whole,
+    arranged,
     at_least,
     by_cluster,
     finite,
     flipped,
     labelled,
-    of_one_size,
-    rearranged,
     studentised,
     welch,
 )
@@ -81,14 +80,10 @@ def permutation_p(
     every = comb(k, ours) if few else permutations + 1
     exact = every <= permutations
     table = np.stack([sums, sizes, sums**2, sums * sizes, sizes**2], 1)
-    whole, times = table.sum(0), None if exact else permutations
-    if sizes.min() == sizes.max():
-        arranged = of_one_size(rearranged(table[:, [0, 2]], ours, times, seed), ours, float(sizes[0]))
-    else:
-        arranged = rearranged(table, ours, times, seed)
+    whole = table.sum(0)
     observed, gap, error = (part[0] for part in studentised(table[:ours].sum(0)[None], whole, ours, k))
     beyond = np.zeros(2, np.int64)
-    for part in arranged:
+    for part in arranged(sums, sizes, ours, None if exact else permutations, seed):
         found = studentised(part, whole, ours, k)[0]
         beyond += [(found >= at_least(observed)).sum(), (-found >= at_least(-observed)).sum()]
     p, opposite = (beyond / every if exact else (1 + beyond) / (1 + permutations)).tolist()

@@ -129,8 +129,8 @@ def max_statistic(
         reached = _statistics(dealt, signed, scale, two_sided)
         alone += (reached >= found).sum(0)
         best += (reached.max(1, initial=-np.inf)[:, None] >= found).sum(0)
-    p = [torch.from_numpy((1 + count) / (1 + permutations)) for count in (alone, best)]
-    return Permuted(*p, permutations, sum(block.rows.size for block in blocks) / len(truth))
+    each, highest = (torch.from_numpy((1 + count) / (1 + permutations)) for count in (alone, best))
+    return Permuted(each, highest, permutations, sum(block.rows.size for block in blocks) / len(truth))
 
 
 def _signed_ranks(scores: Tensor, strata: NDArray[np.int64]) -> tuple[Floats, Floats]:

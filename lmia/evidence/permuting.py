@@ -182,16 +182,31 @@ def rearranged(table: Floats, ours: int, times: int | None, seed: int = 0) -> It
         yield np.asarray(inside @ table, np.float64)
 
 
-def of_one_size(alike: Iterator[Floats], ours: int, size: float) -> Iterator[Floats]:
-    """Complete sums (b, 2) of S and S^2 over `ours` clusters of this size to the (b, 5) that `studentised` takes.
+def arranged(sums: Floats, sizes: Floats, ours: int, times: int | None, seed: int = 0) -> Iterator[Floats]:
+    """Yield what `studentised` takes, (b, 5) sums over the clusters that are mine, for arrangements as `rearranged` has.
+
+    Sizes count from the usual one, and clusters of another size come first: of the rest, which may be all, only S and S^2
+    are left to sum.
+
+    Args:
+        sums: (k,) S of each cluster.
+        sizes: (k,) n of each.
+        ours: how many clusters are mine.
+        times: how many arrangements; None for all.
+        seed: of those drawn.
 
     Example:
-        >>> next(of_one_size(iter([np.array([[3.0, 5.0]])]), 2, 10.0)).tolist()
-        [[3.0, 20.0, 5.0, 30.0, 200.0]]
+        >>> next(arranged(np.array([1.0, 2.0]), np.array([1.0, 3.0]), 1, None)).tolist()
+        [[2.0, 3.0, 4.0, 6.0, 9.0], [1.0, 1.0, 1.0, 1.0, 1.0]]
     """
-    for part in alike:
-        s, ss = part.T
-        yield np.stack([s, np.full(len(s), ours * size), ss, s * size, np.full(len(s), ours * size**2)], 1)
+    every, counts = np.unique(sizes, return_counts=True)
+    usual = float(every[np.argmax(counts)])
+    order = np.argsort(sizes == usual, kind="stable")
+    s, n = sums[order], sizes[order]
+    table = np.stack([s, s**2, n - usual, s * (n - usual), n**2 - usual**2], 1)
+    for part in rearranged(table, ours, times, seed):
+        s, ss, n, sn, nn = part.T
+        yield np.stack([s, n + ours * usual, ss, sn + usual * s, nn + ours * usual**2], 1)
 
 
 def flipped(gaps: Floats, times: int | None, seed: int = 0) -> Iterator[Floats]:

@@ -7,7 +7,8 @@ column, each within itself, pooled.
 What is tested of each slice: its AUC is that of its column's other slices. The p-values are
 
 - exact where chance alone decides in which slice a pair is, once its side is known: slices are dealt anew among members,
-  and among nonmembers, so that each keeps its numbers of both. Duplicate groups move as wholes;
+  and among nonmembers, so that each keeps its numbers of both. Duplicate groups move as wholes, between groups of as
+  many members and nonmembers; where most have no such counterpart p is right for many groups only (`dealing.Deal`);
 - right for many pairs where slices differ in their scores, but not in their AUC: dealing anew then mixes what is unlike,
   so the difference is taken in units of its own error (Chung and Romano, Annals of Statistics 41, 2013).
 
@@ -64,7 +65,7 @@ def auroc_by_slice(
         scores: (n,), any real dtype; higher means more likely a member.
         labels: (n,) bool or 0 and 1; 1 is a member.
         columns: n numbers or words by name, None where missing; such as `lmia.evidence.slicing.slice_columns` gives them.
-        groups: (n,) int64, equal for duplicates; None where samples are independent.
+        groups: (n,) int64, equal for duplicates, or for what else hangs together; None where samples are independent.
         bins: slices to aim for, of a column of numbers.
         words: most frequent words to make a slice of each.
         least: independent members, and nonmembers, that a slice needs, and what lies outside it.
@@ -119,7 +120,7 @@ class _Pairs:
         return _Pairs(ranks, truth, group, Ordered.of(ranks.numpy(), truth, group), groups is not None, least)
 
     def independent(self, one: Cut) -> NDArray[np.int64]:
-        """Count the duplicate groups of members and of nonmembers in each slice, (k, 2)."""
+        """Count the independent members and nonmembers of each slice, (k, 2)."""
         return np.array([self._counted(one.codes == i) for i in range(len(one.names))], np.int64).reshape(-1, 2)
 
     def judge(
@@ -138,7 +139,7 @@ class _Pairs:
             found.append(made if reason else self._compared(made, outside, one.codes, float(correlation[i])))
         due = [i for i, each in enumerate(found) if not each.reason]
         if due:
-            p = dealt_p(self.ordered, codes, count, due, permutations, random).tolist()
+            p = dealt_p(self.ordered, codes, count, due, permutations, random, self.least - 1).tolist()
             for i, value in zip(due, p, strict=True):
                 found[i] = replace(found[i], p_alone=value)
         return found
@@ -168,7 +169,9 @@ class _Pairs:
         return auroc(self.scores[rows], torch.from_numpy(self.truth)[rows], groups, level)
 
     def _counted(self, rows: NDArray[np.bool_]) -> tuple[int, int]:
-        members, nonmembers = (len(np.unique(self.group[rows & side])) for side in (self.truth, ~self.truth))
+        """Count groups of members and of nonmembers by what they weigh: (sum n)^2 / sum n^2 (Kish 1965)."""
+        sizes = (np.unique(self.group[rows & side], return_counts=True)[1] for side in (self.truth, ~self.truth))
+        members, nonmembers = (int(each.sum() ** 2 / max(1, (each**2).sum()) + 1e-9) for each in sizes)
         return members, nonmembers
 
 

@@ -106,8 +106,8 @@ def slice_columns(table: pa.Table, groups: NDArray[np.int64]) -> dict[str, list[
     Args:
         table: one row a pair, with `caption` and `width`, `height`, `bytes`, `format`, `url` as `lmia.picture.Facts` has
             them; such as `lmia.roles.Roles.rows`.
-        groups: `(n,)` duplicate groups of its rows; copies are counted among these rows. To count copies that play
-            another part in the audit too, take the columns of all rows, and then the audited ones of each column.
+        groups: `(n,)` groups of copies among its rows, not of other clusters: `copies` is how many there are. To count
+            those that play another part in the audit too, take the columns of all rows, then the audited ones of each.
 
     Returns:
         seven columns of n entries; a host without a url is None, and so is the script of a caption without letters.

@@ -136,14 +136,14 @@ def sums(packed: Packed, table: Floats) -> Floats:
     if width != -(-rows // 8):
         raise ValueError(f"subsets of {width} bytes are not of {rows} rows")
     twos = -(-columns // 2)
-    padded = np.zeros((8 * width, 2 * twos))
-    padded[:rows, :columns] = table
+    padded = np.zeros((width, 8, twos, 2))
+    padded.reshape(8 * width, 2 * twos)[:rows, :columns] = table
     found = np.zeros((twos, times), np.complex128)
-    for at in range(0, width, _BLOCKS):
-        eights = padded[8 * at : 8 * (at + _BLOCKS)].reshape(-1, 8, 2 * twos)
-        values = np.ascontiguousarray((_VALUES @ eights).view(np.complex128).transpose(0, 2, 1))  # (blocks, twos, 256)
-        for code, value in zip(packed[at : at + _BLOCKS], values, strict=True):
-            for two in range(twos):
-                found[two] += value[two].take(code)
+    for two in range(twos):
+        busy = np.flatnonzero(padded[:, :, two].any((1, 2)))  # what is 0 all over needs no looking up
+        for blocks in np.split(busy, range(_BLOCKS, len(busy), _BLOCKS)):
+            values = (_VALUES @ padded[blocks, :, two]).view(np.complex128)[..., 0]  # (blocks, 256)
+            for code, value in zip(packed[blocks], values, strict=True):
+                found[two] += value.take(code)
     parts = found.view(np.float64).reshape(twos, times, 2)
     return parts.transpose(1, 0, 2).reshape(times, 2 * twos)[:, :columns]

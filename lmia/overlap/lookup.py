@@ -28,6 +28,7 @@ class Listing:
         rows: `(n,)` by rule: a row of the index, counted over all its pieces, -1 where none is like the picture.
         cosines: `(n,)` to the nearest embedding of the index; None where none were compared.
         compared: the rules that some piece could be compared by.
+        had: `(n,)` by rule: whether a picture has what the rule compares. Without an address none is looked up.
         starts: the number of each piece's first row.
         size: rows of the whole index.
     """
@@ -35,6 +36,7 @@ class Listing:
     rows: Mapping[str, Rows]
     cosines: NDArray[np.float64] | None
     compared: frozenset[str]
+    had: Mapping[str, NDArray[np.bool_]]
     starts: Sequence[int]
     size: int
 
@@ -44,6 +46,17 @@ class Listing:
         for rule in rules:
             found |= self.rows[rule] >= 0
         return found
+
+    def answers(self) -> list[str]:
+        """Return for each picture `listed`, `near copy listed`, `not listed`, or `not compared` where nothing was."""
+        listed, near = self.any(LISTED), self.any(NEAR)
+        could = np.zeros(len(listed), np.bool_)
+        for rule in self.compared.intersection((*LISTED, *NEAR)):
+            could |= self.had[rule]
+        words = np.where(
+            listed, "listed", np.where(near, "near copy listed", np.where(could, "not listed", "not compared"))
+        )
+        return [str(word) for word in words]
 
     def place(self, row: int) -> tuple[int, int]:
         """Return the piece that a row of the index lies in, and its number there."""
@@ -58,7 +71,8 @@ def look_up(mine: Pictures, parts: Sequence[Part], radius: int = RADIUS) -> List
         LmiaError: a table cannot be read, or holds a hash that is none.
     """
     found = {rule: np.full(len(mine), -1, np.int64) for rule in (*LISTED, *NEAR, *HINTS)}
-    wanted = {rule: _rows_by_word(mine.words(rule)) for rule in (*LISTED, *HINTS)}
+    ours = {rule: _ours(mine, rule) for rule in found}
+    wanted = {rule: _rows_by_word(ours[rule]) for rule in (*LISTED, *HINTS)}
     mine_hashes = hashes(mine)
     compared: set[str] = set()
     starts, size = [], 0
@@ -74,7 +88,18 @@ def look_up(mine: Pictures, parts: Sequence[Part], radius: int = RADIUS) -> List
                     _equal(found[rule], wanted[rule], rule, theirs, size)
             size += len(words[0])
         size += 0 if columns else rows_of(part)
-    return Listing(found, None, frozenset(compared), starts, size)
+    had = {rule: np.array([word != "" for word in words]) for rule, words in ours.items()}
+    return Listing(found, None, frozenset(compared), had, starts, size)
+
+
+def _ours(mine: Pictures, rule: str) -> list[str]:
+    """Return what a rule compares: no digest of a picture without a file, and nothing yet of embeddings."""
+    if rule == "embedding":
+        return [""] * len(mine)
+    words = mine.words(rule)
+    if rule == "sha256":
+        words = ["" if fact.format == "pixels" else word for fact, word in zip(mine.facts, words, strict=True)]
+    return words
 
 
 def _rows_by_word(words: Sequence[str]) -> dict[str, list[int]]:
@@ -135,7 +160,8 @@ def nearest(listing: Listing, parts: Sequence[Part], features: Features, thresho
     shift = np.array([listing.starts[i] for i in places], np.int64) - before[:-1]
     rows = np.where(cosines >= threshold - 1e-6, row + shift[np.minimum(piece, len(places) - 1)], -1)
     compared = listing.compared | ({"embedding"} if sum(counts) else set())
-    return Listing({**listing.rows, "embedding": rows}, cosines, compared, listing.starts, listing.size)
+    had = {**listing.had, "embedding": np.ones(len(features), np.bool_)}
+    return Listing({**listing.rows, "embedding": rows}, cosines, compared, had, listing.starts, listing.size)
 
 
 def of_this_model(listing: Listing, parts: Sequence[Part], features: Features) -> NDArray[np.float64]:

@@ -71,7 +71,10 @@ def _blind(report: AuditReport) -> list[str]:
             f"from guessing is AUC {interval(found[kind])} ({_LOOKS[kind]})."
         )
     share = report.validity.overlap
-    return [said, *([] if share is None else [f"{100 * share:.0f} % of either side has a counterpart that looks alike."])]
+    return [
+        said,
+        *([] if share is None else [f"{100 * share:.0f} % of either side has a counterpart that looks alike."]),
+    ]
 
 
 def _said(report: AuditReport, model: str, kind: str) -> str:

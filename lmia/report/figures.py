@@ -77,7 +77,9 @@ def forest(attacks: Sequence[AttackResult], validity: Validity | None = None) ->
         values.tick_params(axis="y", length=0)
         values.spines["right"].set_visible(False)
         if len(kinds) > 1:
-            handles = [axes.plot([], [], s.sign, color=s.colour, mfc=s.fill, ms=6.5)[0] for s in map(_MARKS.get, kinds) if s]
+            handles = [
+                axes.plot([], [], s.sign, color=s.colour, mfc=s.fill, ms=6.5)[0] for s in map(_MARKS.get, kinds) if s
+            ]
             figure.legend(handles, kinds, loc="outside upper left", ncols=2, columnspacing=1.2, handletextpad=0.3)
         drawn = "; ".join(f"{visible(row.name)} {_alt(row)}" for row in rows)
         return _svg(figure, "forest", f"AUC with interval of every attack, 0.5 being guessing: {drawn}.")

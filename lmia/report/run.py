@@ -112,7 +112,10 @@ def read_run(folder: Path) -> Run:
         ) from error
     model, attack = columns.pop("model"), columns.pop("attack")
     every = Rows(**columns)
-    parts = {one: _ordered(every.only((model == one[0]) & (attack == one[1]))) for one in dict.fromkeys(zip(model, attack, strict=True))}
+    parts = {
+        one: _ordered(every.only((model == one[0]) & (attack == one[1])))
+        for one in dict.fromkeys(zip(model, attack, strict=True))
+    }
     attacks = {name: rows for (who, name), rows in parts.items() if who == TARGET}
     besides = {one: rows for one, rows in parts.items() if one[0] != TARGET}
     return Run(folder, report, attacks, hashlib.sha256(data).hexdigest(), besides)

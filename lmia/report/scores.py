@@ -162,7 +162,9 @@ def _chunk(part: RoleScores, audited: NDArray[np.float64], fields: Sequence[tupl
         "role": [part.role] * n,
         "model": [_utf8(part.model)] * n,
         "attack": [part.attack] * n,
-        "group": None if part.group is None else [None if (g := part.group[row]) is None else _utf8(g) for row in order],
+        "group": None
+        if part.group is None
+        else [None if (g := part.group[row]) is None else _utf8(g) for row in order],
     }
     rank = None if part.role == "calibration" else ranks(part.scores, audited)
     for name, array in (("score", part.scores), ("rank", rank)):
@@ -175,5 +177,5 @@ def _chunk(part: RoleScores, audited: NDArray[np.float64], fields: Sequence[tupl
 
 
 def _utf8(text: str) -> str:
-    """Keep the odd bytes of a file name that is no UTF-8 as \\udc80."""
+    """Keep the odd bytes of a file name that is no UTF-8 readable, as in a report."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -47,7 +47,9 @@ def grounds(report: AuditReport) -> list[str]:
     """List what the verdict rests on: its reasons, and how the sides came about."""
     if report.verdict is None:
         return []
-    regime = f"Rule: fixed before scoring, at {rate(report.verdict.alpha)} false alarms; {_REGIMES[report.verdict.regime]}."
+    regime = (
+        f"Rule: fixed before scoring, at {rate(report.verdict.alpha)} false alarms; {_REGIMES[report.verdict.regime]}."
+    )
     return [*report.verdict.reasons, regime, *report.provenance.sentences()]
 
 
@@ -71,7 +73,6 @@ def checks(report: AuditReport) -> Table | None:
     names = {"shuffled labels": "labels dealt anew", "halves": "two halves of the non-members"}
     rows = tuple((one.attack, names[one.kind], interval(one.auc), one.reason) for one in report.validity.checks)
     return Table("", ("attack", "on", "AUC (0.5 but for chance)", "why not"), rows, 0) if rows else None
-
 
 
 def slices(report: AuditReport) -> Table | None:

@@ -90,7 +90,8 @@ def grey(pixels: Tensor) -> Tensor:
         0.29899999499320984
     """
     weights = pixels.new_tensor([[0.299, 0.587, 0.114]])
-    return (weights @ pixels.flatten(2)).unflatten(2, pixels.shape[-2:])
+    flat: Tensor = weights @ pixels.flatten(2)
+    return flat.reshape(len(pixels), 1, *pixels.shape[-2:])
 
 
 def turned(pixels: Tensor, turn: float) -> Tensor:

@@ -98,8 +98,35 @@ def test_a_caption_or_a_key_alone_is_a_hint_and_counts_for_nothing(world, tmp_pa
     assert (found.rows["caption"] >= 0).tolist() == [caption == mine.captions[1] for caption in mine.captions]
     assert main(["--mine", str(world[0]), "--index", str(tmp_path / "index.csv")]) == 0
     out = capsys.readouterr().out
-    assert "Listed: 0. Near copy listed: 0. Not listed: 40." in out
+    assert "Listed: 0. Near copy listed: 0. Not listed: 0.\nNot compared: 40. " in out
     assert "same key: 1, a hint that counts for nothing" in out
+
+
+def test_pictures_without_an_address_are_not_called_not_listed(world, tmp_path, capsys):
+    """LAION's lists hold addresses and captions alone: what has no address was not looked up."""
+    folder = world[0]
+    pq.write_table(
+        pa.table({"URL": ["https://x.org/0", "https://x.org/9"], "TEXT": ["a", "b"]}), tmp_path / "laion.parquet"
+    )
+    assert main(["--mine", str(folder), "--index", str(tmp_path / "laion.parquet")]) == 0
+    out = capsys.readouterr().out
+    assert "Listed: 0. Near copy listed: 0. Not listed: 0.\nNot compared: 40. " in out
+    assert "same address (url): not compared (your pictures have none)" in out
+    assert {row["answer"] for row in written(tmp_path)} == {"not compared"}
+    names = [str(path) for path in sorted(folder.glob("*.png"))[:3]]
+    urls = ["http://www.X.org/0#top", "", "https://x.org/2"]
+    table = pa.table({"image": names, "caption": ["x"] * 3, "url": urls})
+    pa.csv.write_csv(table, tmp_path / "mine.csv")
+    assert main(["--mine", str(tmp_path / "mine.csv"), "--index", str(tmp_path / "laion.parquet")]) == 0
+    out = capsys.readouterr().out
+    assert "Listed: 1. Near copy listed: 0. Not listed: 1.\nNot compared: 1. " in out
+    assert "same address (url): 1 of 2 pictures that have one" in out
+
+
+def test_pixels_without_a_file_have_no_digest_to_compare(world, tmp_path, capsys):
+    pq.write_table(world[1].select(["sha256"]), tmp_path / "index.parquet")
+    assert main(["--mine", "emoji:0:2", "--index", str(tmp_path / "index.parquet")]) == 0
+    assert "Not compared: 2. " in capsys.readouterr().out
 
 
 def test_a_key_of_digits_keeps_its_zeros(world, tmp_path):

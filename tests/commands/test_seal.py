@@ -145,6 +145,26 @@ def test_what_is_sealed_is_what_the_same_words_audit(more, monkeypatch):
     assert again.digest == seal.digest
 
 
+def test_an_audit_goes_on_just_where_it_is_the_sealed_one(monkeypatch, capsys):
+    def stop(*args):
+        raise LmiaError("The model would run now.", "Now.")
+
+    monkeypatch.setattr(Setup, "extract", stop)
+    sealed(*WORDS)
+    capsys.readouterr()
+    for more, said in [
+        (["--seed", "1"], "This audit is not the one sealed in 'seal.json': config: seed was 0, is 1."),
+        (["--nonmembers", "noise:200:259"], "nonmembers (60 records, now 59)"),
+        ([], "The model would run now."),
+    ]:
+        words = [*WORDS[:4], *WORDS[6:], *(more if "--nonmembers" in more else [*WORDS[4:6], *more])]
+        assert shell.run(["audit", *words, "--seal", "seal.json", "--out", "report"]) == 2
+        problem, _ = capsys.readouterr().err.splitlines()[-2:]
+        assert problem.startswith("lmia: ")
+        assert said in problem
+        assert Path("report").exists() == (not more)
+
+
 def test_the_same_files_elsewhere_have_the_same_digest(tmp_path, monkeypatch):
     """A table, its pictures and an open_clip model, copied to another folder and named by other paths."""
     here = tmp_path / "here"

@@ -195,7 +195,10 @@ def test_27000_a_side_take_a_fraction_of_a_second():
 def test_the_p_value_of_an_interval_is_the_level_at_which_it_meets_one_half():
     random = np.random.default_rng(0)
     for shift in (-0.2, 0.05, 0.1, 0.3):
-        scores, labels = torch.from_numpy(np.r_[random.normal(shift, 1, 400), random.normal(0, 1, 500)]), torch.arange(900) < 400
+        scores, labels = (
+            torch.from_numpy(np.r_[random.normal(shift, 1, 400), random.normal(0, 1, 500)]),
+            torch.arange(900) < 400,
+        )
         p = p_above(auroc(scores, labels))
         meets = auroc(scores, labels, confidence=abs(1 - 2 * p))
         assert (meets.low if p < 0.5 else meets.high) == pytest.approx(0.5, abs=1e-6)

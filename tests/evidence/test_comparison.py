@@ -52,9 +52,11 @@ def test_a_score_that_is_the_shift_falls_to_guessing_and_memory_stays():
 def test_clusters_that_cannot_trade_labels_are_tested_by_their_interval():
     random, n = np.random.default_rng(0), 4000
     groups = np.repeat(np.arange(n // 10), 10)
-    labels = (groups % 2 == 0)
+    labels = groups % 2 == 0
     half = groups % 4 < 2
-    like = compare([Baseline("files", None, None, random.normal(size=n))], half, torch.from_numpy(labels), torch.from_numpy(groups))
+    like = compare(
+        [Baseline("files", None, None, random.normal(size=n))], half, torch.from_numpy(labels), torch.from_numpy(groups)
+    )
     shoots = torch.from_numpy(random.normal(size=n // 10)[groups] + random.normal(size=n))
     memory = torch.from_numpy(random.normal(0.5 * labels, 1))
     found = like.tested([memory, shoots])

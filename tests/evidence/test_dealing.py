@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import kstest
+from scipy.stats import kstest, t
 
 from evidence.cases import samples
 from lmia.evidence import dealing
@@ -140,13 +140,25 @@ def test_a_column_of_group_sizes_moves_between_groups_of_any_size():
     }
 
 
-def test_where_no_group_can_move_p_is_one():
-    """Every group holds both slices, in the same order."""
+def test_where_hardly_a_group_can_move_p_is_that_of_students_t():
+    """Every group holds both slices, in the same order: no deal would change a thing."""
     truth, group = np.arange(80) < 40, np.arange(80) // 2
     codes = np.arange(80) % 2
     rows = ordered(np.random.default_rng(0).normal(size=80) + 3 * (truth & (codes == 0)), truth, group)
-    assert drawn(rows, codes, 5) == {tuple(codes.tolist())}
-    assert dealt_p(rows, codes[rows.rows], 2, [0], 99, np.random.default_rng(0)).tolist() == [1]
+    assert Deal.of(rows, codes[rows.rows]) is None
+    found = dealt_p(rows, codes[rows.rows], 2, [1], 99, np.random.default_rng(0), 17)
+    distance = contrast(rows, codes[rows.rows][None], 2).distance[0, 1]
+    assert found.tolist() == pytest.approx([2 * t.sf(distance, 17)])
+    assert found[0] < 1e-3
+
+
+def test_half_the_rows_must_be_able_to_move():
+    """Six singles, and one group of 5 or of 7 that is alone in its make-up."""
+    for size, deals in ((5, True), (7, False)):
+        group = np.r_[np.arange(6), np.full(size, 6)]
+        rows = ordered(np.arange(6 + size), np.r_[np.ones(6), np.arange(size) % 2].astype(bool), group)
+        codes = np.r_[0, 1, 0, 1, 0, 1, np.arange(size) % 2]
+        assert (Deal.of(rows, codes[rows.rows]) is not None) == deals
 
 
 def test_stopping_early_keeps_p_uniform_and_no_small_p_is_cut_off():

@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from lmia.evidence import inference
 from lmia.evidence.inference import heldout_control, paired_p, per_unit, permutation_p
 from lmia.evidence.inferred import FOUND
 
@@ -88,23 +87,6 @@ def test_many_clusters_agree_with_welch():
     outside = stats.ttest_ind(mine, theirs, equal_var=False, alternative="greater")
     assert found.p == pytest.approx(outside.pvalue, abs=4 * (outside.pvalue / 20_000) ** 0.5 + 0.002)
     assert found.p + found.opposite == pytest.approx(1, abs=1e-3)
-
-
-def test_clusters_of_one_size_are_as_those_of_several(monkeypatch):
-    """Two sums stand for five where every cluster has the same size."""
-    generator = np.random.default_rng(12)
-    scores, label = generator.normal(size=(2, 60)), np.repeat(np.arange(20), 3)
-    found = permutation_p(scores[0] + 0.3, scores[1], label, label + 20, permutations=999)
-    monkeypatch.setattr("lmia.evidence.inference.of_one_size", lambda parts, *_: parts)
-    rearranged = inference.rearranged
-
-    def widely(table, *rest):
-        sizes = np.full(len(table), 3.0)
-        return rearranged(np.stack([table[:, 0], sizes, table[:, 1], table[:, 0] * sizes, sizes**2], 1), *rest)
-
-    monkeypatch.setattr("lmia.evidence.inference.rearranged", widely)
-    again = permutation_p(scores[0] + 0.3, scores[1], label, label + 20, permutations=999)
-    assert (again.p, again.opposite) == (found.p, found.opposite)
 
 
 def test_false_alarms_of_shoots_where_a_t_test_errs():

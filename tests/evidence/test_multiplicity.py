@@ -306,7 +306,9 @@ def test_a_group_across_strata_moves_with_its_like_alone():
 
 
 def test_alone_is_not_corrected():
-    scores = torch.stack([torch.arange(60.0), *(torch.randperm(60, generator=torch.Generator().manual_seed(i)) for i in range(9))])
+    scores = torch.stack(
+        [torch.arange(60.0), *(torch.randperm(60, generator=torch.Generator().manual_seed(i)) for i in range(9))]
+    )
     found = multiplicity.max_statistic(scores.double(), torch.arange(60) >= 33, permutations=400)
     assert (found.alone <= found.best).all()
     assert (found.alone < found.best).any()

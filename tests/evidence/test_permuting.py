@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from lmia.evidence import permuting
-from lmia.evidence.permuting import flipped, rearranged
+from lmia.evidence.permuting import arranged, flipped, rearranged
 
 
 def test_all_arrangements_are_there_once():
@@ -35,6 +35,22 @@ def test_packed_or_not_arrangements_are_alike(ours, monkeypatch):
             ours * table[:, column].mean(), abs=4 * (variance / 4000) ** 0.5
         )
         assert packed[:, column].var() == pytest.approx(variance, rel=0.1)
+
+
+@pytest.mark.parametrize("many", [1, 10**9])
+@pytest.mark.parametrize("sizes", [np.ones(50), np.repeat([1.0, 2.0, 7.0], [30, 15, 5]), np.arange(1.0, 51.0)])
+def test_sums_of_clusters_of_any_size(sizes, many, monkeypatch):
+    """Every arrangement's five sums belong together: those of one choice of clusters, found by their sums alone."""
+    monkeypatch.setattr(permuting, "MANY", many)
+    totals = 2.0 ** np.arange(50)  # so that S tells which clusters are in it
+    found = np.concatenate(list(arranged(totals, sizes, 13, 300, 5)))
+    table = np.stack([totals, sizes, totals**2, totals * sizes, sizes**2], 1)
+    for row in found:
+        inside = np.array([int(row[0]) >> i & 1 for i in range(50)], bool)
+        assert inside.sum() == 13
+        np.testing.assert_allclose(row, table[inside].sum(0), rtol=1e-12)
+    every = np.concatenate(list(arranged(totals[:6], sizes[:6], 2, None)))
+    assert len(every) == len(np.unique(every[:, 0])) == 15
 
 
 def test_signs_are_flipped_all_ways_or_evenly():

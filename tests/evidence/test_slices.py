@@ -168,6 +168,23 @@ def test_duplicates_need_their_groups():
     assert np.mean(found[False]) > 0.25
 
 
+def shoots(random, gain):
+    """400 shoots of 1 to 6 pairs of either side, hardly two of one make-up; what the shoot is of moves every score."""
+    sizes = random.integers(1, 7, 400)
+    group = np.repeat(np.arange(400), sizes)
+    labels, night = (
+        random.random(len(group)) < random.random(400)[group],
+        random.random(len(group)) < random.random(400)[group],
+    )
+    scores = random.normal(size=400)[group] + random.normal(size=len(group)) + labels * (0.7 + gain * night)
+    return scores, labels, {"light": np.where(night, "night", "day").tolist()}, group
+
+
+def test_shoots_of_unlike_make_up_are_judged_by_their_number():
+    assert sliced(*shoots(np.random.default_rng(0), 1.5)).standing_out()[0].name == "night"
+    assert alarms(lambda random: shoots(random, 0.0), 60)[0] <= bound(60)
+
+
 def copies(random, gain):
     """Of 160 groups a side half are single, the others of 2 to 5 copies, and these are remembered."""
     sizes = np.where(np.arange(320) % 4 < 2, 1, random.integers(2, 6, 320))
@@ -205,9 +222,13 @@ def test_what_is_too_small_is_named_with_its_reason():
 
 def test_copies_do_not_make_a_slice_large():
     _, scores, labels, _ = world(5)
-    group = np.where(np.arange(600) < 200, np.arange(600) // 20 * 2 + labels, np.arange(600) + 1000)
-    found = sliced(scores, labels, {"kind": ["a" if i < 200 else "b" for i in range(600)]}, group)
-    assert "10 independent members and 10 nonmembers" in next(one for one in found.slices if one.name == "a").reason
+    group, kind = np.arange(600) // 20 * 2 + labels, ["a" if i < 200 else "b" for i in range(600)]
+    group[200:] = np.arange(1000, 1400)
+    slice_a = next(one for one in sliced(scores, labels, {"kind": kind}, group).slices if one.name == "a")
+    sizes = [np.unique(group[:200][side], return_counts=True)[1] for side in (labels[:200], ~labels[:200])]
+    members, others = (int(each.sum() ** 2 / (each**2).sum()) for each in sizes)
+    assert f"{members} independent members and {others} nonmembers" in slice_a.reason
+    assert 8 <= min(members, others) <= max(members, others) <= 10
 
 
 def test_a_slice_of_one_side_is_no_rest():

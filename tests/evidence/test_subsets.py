@@ -50,6 +50,7 @@ def test_rows_are_picked_on_their_own_at_the_rate(rate):
 def test_sums_are_a_matrix_product(rows, columns):
     generator = np.random.default_rng(rows)
     table = generator.normal(size=(rows, columns))
+    table[rows // 3 :, 2:4] = 0  # most of it needs no looking up
     packed = picked(rows, 7, 100, generator)
     np.testing.assert_allclose(sums(packed, table), unpacked(packed, rows) @ table, rtol=1e-12, atol=1e-12)
 

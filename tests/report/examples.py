@@ -127,8 +127,16 @@ def leakage(**changes):
             (Baseline("captions", estimate(0.62, 0.05)), Baseline("metadata", None, "no url in any row")),
             (
                 Beside(
-                    "untrained twin", "twin", "csa", "ran", "", estimate(0.512, 0.02), estimate(0.382, 0.02),
-                    estimate(0.509, 0.02), 0.37, estimate(0.372, 0.02),
+                    "untrained twin",
+                    "twin",
+                    "csa",
+                    "ran",
+                    "",
+                    estimate(0.512, 0.02),
+                    estimate(0.382, 0.02),
+                    estimate(0.509, 0.02),
+                    0.37,
+                    estimate(0.372, 0.02),
                 ),
                 Beside(
                     "untrained twin", "twin", "wsa", "nothing to learn", "The pool looks like the known non-members."
@@ -139,7 +147,12 @@ def leakage(**changes):
             "captions",
             (
                 Adjusted(
-                    "csa", False, estimate(0.894, 0.02), estimate(0.881, 0.02), 0.0005, estimate(0.27, 0.05, "paired DeLong")
+                    "csa",
+                    False,
+                    estimate(0.894, 0.02),
+                    estimate(0.881, 0.02),
+                    0.0005,
+                    estimate(0.27, 0.05, "paired DeLong"),
                 ),
                 Adjusted("anchor", True, estimate(0.939, 0.02), None),
             ),
@@ -147,10 +160,22 @@ def leakage(**changes):
             "csa",
             Slices(
                 (
-                    Slice("format", "PNG", 300, 310, estimate(0.9, 0.02), estimate(0.8, 0.03), estimate(0.1, 0.04), 0.001, 0.004),
+                    Slice(
+                        "format",
+                        "PNG",
+                        300,
+                        310,
+                        estimate(0.9, 0.02),
+                        estimate(0.8, 0.03),
+                        estimate(0.1, 0.04),
+                        0.001,
+                        0.004,
+                    ),
                     Slice("format", "JPEG", 3, 9, reason="too few: 3 members, 30 are needed"),
                 ),
-                1, 0.95, 1999,
+                1,
+                0.95,
+                1999,
             ),
         ),
         verdict=Verdict(

@@ -1,0 +1,33 @@
+import pytest
+
+from lmia.data import AuditData
+from lmia.outlook import outlook
+from lmia.source import Sample
+from worlds import Noise
+
+
+class Elsewhere(Noise):
+    def shards(self):
+        return [f"https://x.org/{name}" for name in super().shards()]
+
+    def count(self, shard):
+        raise AssertionError("it is not read for this")
+
+
+@pytest.mark.parametrize(
+    ("roles", "counts"),
+    [
+        ({"members": Noise(0, 100), "nonmembers": Noise(200, 300)}, "80 + 56"),
+        ({"members": Noise(0, 100), "nonmembers": Noise(200, 300), "known_nonmembers": Noise(400, 500)}, "80 + 80"),
+        ({"members": Noise(0, 100), "nonmembers": Noise(200, 300), "known_nonmembers": Noise(400, 500),
+          "pool": Noise(600, 700)}, "100 + 100"),
+        ({"suspects": Sample(Noise(0, 100), 40), "known_nonmembers": Noise(200, 299)}, "40 + 33"),
+        ({"members": Noise(0, 64 * 20), "nonmembers": Noise(2000, 2100), "pool": Noise(3000, 3010)}, "1,280 + 70"),
+    ],
+)  # fmt: skip
+def test_it_counts_what_the_roles_leave(roles, counts):
+    assert outlook(AuditData(**roles), 0.6).startswith(f"Before anything is read: with {counts} pairs")
+
+
+def test_what_lies_elsewhere_is_not_read_for_it():
+    assert outlook(AuditData(members=Elsewhere(0, 100), nonmembers=Noise(200, 300)), 0.6) == ""
