@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from lmia.clusters import copies_of
 from lmia.columns import OWN
 from lmia.evidence.sliced import Slices
 from lmia.evidence.slices import auroc_by_slice
@@ -28,7 +29,7 @@ def exposure(judge: Judge, scores: Mapping[str, Tensor]) -> tuple[str, Slices | 
         return "", None
     name = YARDSTICK if YARDSTICK in scores else next(iter(scores))
     table = judge.roles.rows
-    columns = slice_columns(table, judge.roles.groups)
+    columns = slice_columns(table, copies_of(table).groups)  # not the clusters that a user named
     columns |= {
         column.removeprefix(OWN): table[column].to_pylist() for column in table.column_names if column.startswith(OWN)
     }

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import torch
 
 from lmia import evidence
@@ -16,6 +18,7 @@ from lmia.judging import Judge, Scored
 from lmia.report.model import AttackResult, AuditReport, Validity, Verdict
 from lmia.report.run import Floats, Rows, Run
 from lmia.report.scores import ROLES
+from lmia.roles import Roles
 from lmia.ruling import verdict
 from lmia.validity import Doubt, validity
 
@@ -29,6 +32,24 @@ def scored(rows: Rows, p: Floats | None = None) -> Scored:
     parts: dict[str, torch.Tensor] = {role: torch.from_numpy(rows.score[at]) for role, at in places.items()}
     calibration = [torch.from_numpy(rows.score[(rows.role == "calibration") & fold]) for fold in rows.folds()]
     return Scored(parts, {role: torch.from_numpy(p[at]) for role, at in places.items()}, None, calibration)
+
+
+def judge_of(report: AuditReport, rows: Rows, fprs: Sequence[float], plain: Mapping[str, torch.Tensor]) -> Judge:
+    """Make the judge of an audit again from one attack's rows: who is who, and which pairs are duplicates.
+
+    Args:
+        report: of the audit.
+        rows: of an attack that ran.
+        fprs: of the report.
+        plain: cosines by role.
+    """
+    once = np.isnan(rows.fold) | (rows.role != "calibration") | (rows.fold == 0)  # calibration is scored once a fold
+    named: Sequence[str] = ROLES
+    places = {role: at for role in named if len(at := np.flatnonzero((rows.role == role) & once))}
+    names = [group or f"{key}" for group, key in zip(rows.group, rows.key, strict=True)]
+    groups = np.unique(np.array(names, np.str_), return_inverse=True)[1].astype(np.int64)
+    roles = Roles((), pa.table({}), places, groups, (), ())
+    return Judge(roles, list(rows.key), fprs, False, report.seed, report.confidence, plain)
 
 
 def doubts(run: Run, judge: Judge) -> tuple[Validity, Verdict | None]:

@@ -7,19 +7,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 
 import numpy as np
-import pyarrow as pa
 import torch
 
 from lmia import evidence
 from lmia.errors import LmiaError
 from lmia.evidence.order import out_of_order, surplus
-from lmia.judging import DEFAULT_FPRS, Judge
-from lmia.recheck import doubts, scored
+from lmia.judging import DEFAULT_FPRS
+from lmia.recheck import doubts, judge_of, scored
 from lmia.report.model import AttackResult, AuditReport
 from lmia.report.run import Floats, Mask, Rows, Run
 from lmia.report.scores import NAME as SCORES
 from lmia.report.scores import ROLES, ranks
-from lmia.roles import Roles
 
 YARDSTICK = "csa"
 """The attack whose scores are the plain cosines that every other is compared with."""
@@ -201,24 +199,6 @@ def _judged(
     if parts.keys() - {"calibration"} != needed:
         raise LmiaError(f"it has {', '.join(parts)}", f"A report on {report.question} has {', '.join(needed)}.")
     return judge_of(report, rows, fprs, cosines).judge(replace(result, **_BLANK), found)  # type: ignore[arg-type]
-
-
-def judge_of(report: AuditReport, rows: Rows, fprs: Sequence[float], plain: Mapping[str, torch.Tensor]) -> Judge:
-    """Make the judge of an audit again from one attack's rows: who is who, and which pairs are duplicates.
-
-    Args:
-        report: of the audit.
-        rows: of an attack that ran.
-        fprs: of the report.
-        plain: cosines by role.
-    """
-    once = np.isnan(rows.fold) | (rows.role != "calibration") | (rows.fold == 0)  # calibration is scored once a fold
-    named: Sequence[str] = ROLES
-    places = {role: at for role in named if len(at := np.flatnonzero((rows.role == role) & once))}
-    names = [group or f"{key}" for group, key in zip(rows.group, rows.key, strict=True)]
-    groups = np.unique(np.array(names, np.str_), return_inverse=True)[1].astype(np.int64)
-    roles = Roles((), pa.table({}), places, groups, (), ())
-    return Judge(roles, list(rows.key), fprs, False, report.seed, report.confidence, plain)
 
 
 def _disagreeing(rows: Rows) -> tuple[list[Difference], Floats]:

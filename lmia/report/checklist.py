@@ -88,7 +88,7 @@ def _origin(report: AuditReport) -> Said:
     if not sources:
         return "not done", "Where the pairs come from is not stated."
     named = f"The source of {listed(sources)} is named"
-    if regime in ("randomised", "one-run"):
+    if regime in points.BY_LOT:
         return "done", f"{named}; who is on which side was drawn by lot before training, as the user states."
     how = "the sides were found afterwards" if regime else "how the sides came about is not stated"
     return "partly", f"{named}; {how}, and whether both were gathered in the same way and time is not known."
@@ -105,7 +105,9 @@ def _copies(report: AuditReport) -> Said:
         have.append("pairs in two roles were refused (same file, address, or caption on the same picture)")
     elif allowed:
         lack.insert(0, "pairs that the pool shares with other roles were let through")
-    if any("by duplicate group" in method for method in methods):
+    if cluster := data.get("cluster_by") if isinstance(data, Mapping) else None:
+        have.append(f"pairs of one '{cluster}' count as one in the intervals")
+    elif any("by duplicate group" in method for method in methods):
         have.append("copies within the audited pairs count once in the intervals")
     elif methods:
         have.append("no copies were found within the audited pairs")
@@ -123,8 +125,8 @@ def _tried(report: AuditReport) -> Said:
         lack.append("how often these data were audited before")
     if not report.attacks:
         return "not done", "No attack was asked for."
-    listing = f"Every attack that was asked for is listed ({len(report.attacks)}), whatever became of it"
-    return weighed([listing, *have], lack, "{}.", "Not given: {}.")
+    listing = f"every attack that was asked for, whatever became of it ({len(report.attacks)})"
+    return weighed([listing, *have], lack, "Given: {}.", "Not given: {}.")
 
 
 def _seeds(report: AuditReport) -> Said:
@@ -143,6 +145,8 @@ def _humble(report: AuditReport) -> Said:
 
 def _scale(report: AuditReport) -> Said:
     known = _details(report)
+    if "seed" in known:  # of the weights, which a checkpoint would have brought
+        return "does not apply", "The model's weights are random: it was trained on nothing."
     pairs, epochs = (_amount(known.get(name)) for name in ("pairs", "epochs"))
     if pairs and epochs:
         told = f"It was trained on {count(int(pairs))} pairs for {epochs:g} epochs"

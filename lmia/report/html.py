@@ -8,6 +8,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from lmia.report import cells, doubt, figures, findings, markdown, sentences, verdict
+from lmia.report.checklist import checklist
 from lmia.report.model import AttackResult, AuditReport
 from lmia.report.visible import visible
 
@@ -38,6 +39,7 @@ def html(report: AuditReport) -> str:
         adjusted=verdict.adjusted(report),
         checks=verdict.checks(report),
         slices=verdict.slices(report),
+        points=checklist(report),
         thresholds=markdown.threshold_lines(report),
         findings=[(attack, found) for attack in report.attacks if (found := findings.tables(attack.findings))],
         runs=[_run(attack) for attack in report.attacks],

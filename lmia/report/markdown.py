@@ -9,6 +9,7 @@ import yaml
 
 from lmia.report import doubt, findings, sentences, verdict
 from lmia.report.cells import NONE, count, interval, percent, rate, signed
+from lmia.report.checklist import checklist
 from lmia.report.model import AttackResult, AuditReport
 from lmia.report.visible import visible
 
@@ -39,6 +40,7 @@ def markdown(report: AuditReport) -> str:
         _section("Deployable thresholds", _bullets(threshold_lines(report))),
         _section("Records", _records(report)),
         *(_section(f"Findings of {escape(a.name)}", _tables(findings.tables(a.findings))) for a in report.attacks),
+        _section("What a report one can trust carries", _checklist(report)),
         _section("Target, views and extraction", _tables(about(report))),
         _section("Configuration", _fenced(config_yaml(report))),
         _section("Environment", _tables(findings.tables(dict(report.environment)))),
@@ -123,6 +125,11 @@ def _slices(report: AuditReport) -> str:
     if table is None or report.validity.slices is None:
         return ""
     return f"{_bullets(report.validity.slices.sentences())}\n\n{_tables([table])}"
+
+
+def _checklist(report: AuditReport) -> str:
+    rows = [(str(one.number), one.title, one.state, one.sentence) for one in checklist(report)]
+    return _grid(("", "point", "state", "in this audit"), rows)
 
 
 def _attacks(report: AuditReport) -> str:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from lmia.evidence.estimate import Estimate
-from lmia.evidence.sliced import Slice, Slices
+from lmia.evidence.sliced import Slice
 from lmia.report.cells import count, interval, percent, rate, rough
 from lmia.report.model import AttackResult, AuditReport
 from lmia.report.sentences import strongest
-from lmia.report.weighing import Said, parted, weighed
+from lmia.report.weighing import Said, listed, parted, weighed
 
 RATES = (0.1, 0.01, 0.001)
 """False positive rates at which a report should say what is found, or why that cannot be said."""
+BY_LOT = ("randomised", "one-run")
+"""Regimes in which chance alone decided who was trained on."""
 PRIORS = (0.01, 0.001)
 """Shares of members among all pairs for which a report should say what a named pair is worth."""
 _BLIND = {"captions": "captions", "files": "files", "pixels": "pixels", "metadata": "addresses", "all": "all of these"}
@@ -84,9 +87,11 @@ def metrics(report: AuditReport) -> Said:
     }
     for fpr in RATES:
         said = [any(tpr.fpr == fpr and (tpr.estimate or tpr.note) for tpr in one.tprs) for one in attacks]
-        made[f"true positive rate at {rate(fpr)}, or why there is none"] = attacks and all(said)
+        made[f"true positive rate at {rate(fpr)}"] = attacks and all(said)
     have, lack = parted(made)
-    return weighed(have, lack, "For every attack that ran there is: {}.", "Not given: {}.")
+    return weighed(
+        have, lack, "With its interval, or the reason why not, every attack that ran has its {}.", "Not given: {}."
+    )
 
 
 def thresholds(report: AuditReport) -> Said:
@@ -119,12 +124,14 @@ def negative(report: AuditReport) -> Said:
 
 
 def positive(report: AuditReport) -> Said:
-    """Say whether the attacks were seen to find training where there was some: only the demo's model is known to have it."""
-    best = strongest(report.attacks) if report.demo and report.question == "leakage" else None
-    if best is not None and best.auc is not None and best.auc.low > 0.5:
+    """Say whether the attacks were seen to find training where there was some: where a lot decided, and one found it."""
+    verdict, best = report.verdict, strongest(report.attacks)
+    by_lot = verdict is not None and verdict.question == "leakage" and verdict.regime in BY_LOT
+    if by_lot and verdict is not None and verdict.word == "evidence" and best is not None:
         return (
             "done",
-            f"The demo's model was trained on its members, and {best.name} finds it: AUC {interval(best.auc)}.",
+            f"This audit is one itself: a lot decided who was trained on, as the user states, and an attack finds it (the "
+            f"strongest is {best.name}, AUC {interval(best.auc)}).",
         )
     return (
         "not done",
@@ -144,27 +151,34 @@ def together(report: AuditReport) -> Said:
         lack.append("a p-value of all pairs together")
     if report.verdict:
         least = report.verdict.detectable
-        have.append("no AUC would have been seen" if least is None else f"an AUC of {least:.3f} would have been seen")
+        have.append(
+            "that no AUC would be seen" if least is None else f"the smallest AUC that would be seen ({least:.3f})"
+        )
     elif report.validity.power:
-        have.append("which AUC would have been seen")
+        have.append("which AUC would be seen")
     else:
-        lack.append("which AUC would have been seen")
+        lack.append("which AUC would be seen")
     return weighed(have, lack, "Stated: {}.", "Not stated: {}.")
 
 
 def slices(report: AuditReport) -> Said:
     """Say by what the pairs were cut to see which of them are exposed most."""
-    found: object = getattr(report.validity, "slices", None)
-    every: Sequence[Slice] = found.slices if isinstance(found, Slices) else ()
-    columns = list(dict.fromkeys(one.column for one in every))
+    found = report.validity.slices
+    if found is None and report.question == "use":
+        return "does not apply", f"No AUC can be had of a part of the suspects, since {_UNKNOWN}."
+    every: Sequence[Slice] = found.slices if found else ()
+    columns = Counter(one.column for one in every)
     compared = {one.column for one in every if one.p is not None}
+    alike = [name for column, name in _SLICES.items() if columns[column] == 1]
     have = [_SLICES.get(column, column) for column in columns if column in compared]
     lack = [
-        f"{name} (too few pairs that differ in it)" if column in columns else name
+        f"{name} (no slice of it could be compared)" if columns[column] else name
         for column, name in _SLICES.items()
-        if column not in compared
+        if column not in compared and name not in alike
     ]
-    return weighed(have, lack, "The AUC is given and compared by {}.", "Not by {}.")
+    did = f"Slices are compared by {{}}, by the scores of {report.validity.sliced}."
+    state, said = weighed(have, lack, did, "Not by {}.")
+    return state, f"{said} All pairs are alike in {listed(alike)}." if alike else said
 
 
 def ran(report: AuditReport) -> list[AttackResult]:

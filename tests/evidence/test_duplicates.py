@@ -100,6 +100,13 @@ def test_near_looks_under_one_caption_are_those_of_brute_force():
     assert ((found[:, None] == found) == (expected[:, None] == expected)).all()
 
 
+def test_one_look_under_two_captions_has_its_neighbours_under_both():
+    """The first row of a hash is not the only one: the same look may stand under another caption, with a copy there."""
+    looks = ["00000000000000ff", "00000000000000ff", "00000000000000fe", "00000000000000fc"]
+    found = copies(["a", "b", "c", "d"], [""] * 4, looks, ["a cat", "a dog", "a dog", "a cat"]).groups
+    assert found.tolist() == [0, 1, 1, 0]
+
+
 def test_lengths_that_differ_are_refused():
     with pytest.raises(ValueError, match="1 files, 0 urls"):
         copies(["a"], [], [""], [""])

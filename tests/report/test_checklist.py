@@ -29,15 +29,10 @@ STATES = {"done", "partly", "not done", "does not apply"}
 
 def sliced(*columns):
     auc = estimate(0.7, 0.05)
-    some = [Slice(column, "1", 50, 50, auc, auc, estimate(0.1, 0.05), 0.01, 0.03) for column in columns]
+    some = [
+        Slice(column, name, 50, 50, auc, auc, estimate(0.1, 0.05), 0.01, 0.03) for column in columns for name in "ab"
+    ]
     return Slices((*some, Slice("format", "PNG", 3, 4, reason="too small")), len(some), 0.95, 1999)
-
-
-def with_slices(validity, slices):
-    """As if the audit had cut slices, whether or not its model has the field yet."""
-    made = replace(validity)
-    object.__setattr__(made, "slices", slices)
-    return made
 
 
 def full(**changes):
@@ -61,13 +56,14 @@ def full(**changes):
         strata_of="captions",
         adjusted=tuple(Adjusted(name, name == "wsa", auc, auc, 0.002) for name in ("csa", "wsa")),
         checks=(Check("shuffled labels", "csa", estimate(0.5, 0.02)), Check("halves", "csa", estimate(0.51, 0.02))),
+        sliced="csa",
+        slices=sliced("words in the caption", "copies", "script", "host"),
     )
     made = replace(
         example,
-        demo=True,
         target=TARGET,
         attacks=attacks,
-        validity=with_slices(validity, sliced("words in the caption", "copies", "script", "host")),
+        validity=validity,
         verdict=replace(example.verdict, regime="randomised"),
         config={"data": {"allow_overlap": False}},
         provenance=Provenance(run=1),
@@ -82,7 +78,7 @@ def point(report, number):
 
 
 def doubt(**changes):
-    return full(validity=with_slices(replace(full().validity, **changes), full().validity.slices))
+    return full(validity=replace(full().validity, **changes))
 
 
 def empty(question="leakage"):
@@ -124,7 +120,7 @@ def test_of_a_full_report_only_what_no_audit_does_is_missing():
 def test_of_an_empty_report_nothing_is_done(question):
     states = {one.number: one.state for one in checklist(empty(question))}
     assert "done" not in states.values()
-    expected = {11: "partly"} | ({7: "does not apply", 8: "does not apply"} if question == "use" else {})
+    expected = {11: "partly"} | (dict.fromkeys((7, 8, 15), "does not apply") if question == "use" else {})
     assert {number: state for number, state in states.items() if state != "not done"} == expected
 
 
@@ -152,6 +148,7 @@ FALLS = [
     (3, full(roles=()), "not done", "not stated"),
     (4, full(), "partly", "count once"),
     (4, full(config={"data": {"allow_overlap": True}}), "partly", "were let through"),
+    (4, full(config={"data": {"allow_overlap": False, "cluster_by": "shoot"}}), "partly", "pairs of one 'shoot' count as one"),
     (4, full(config={}, attacks=(), validity=Validity()), "not done", "embedding"),
     (4, examples.leakage(), "partly", "no copies were found"),
     (5, doubt(baselines=full().validity.baselines[:2]), "partly", "Not by pixels, addresses and all of these."),
@@ -178,22 +175,27 @@ FALLS = [
     (12, doubt(besides=()), "partly", "Not on models that cannot remember."),
     (12, doubt(checks=(Check("halves", "csa", None, "too few"),), besides=()), "not done", "Not on labels dealt anew"),
     (12, full(), "done", "of 4 intervals 1 lie off 0.5"),
-    (13, full(demo=False), "not done", "not shown"),
-    (13, full(attacks=(attack("csa", 0.51),)), "not done", "not shown"),
-    (13, full(question="use"), "not done", "not shown"),
+    (13, full(verdict=replace(full().verdict, regime="post hoc")), "not done", "not shown"),
+    (13, full(verdict=replace(full().verdict, word="none")), "not done", "not shown"),
+    (13, full(verdict=replace(full().verdict, question="use")), "not done", "not shown"),
+    (13, full(verdict=None), "not done", "not shown"),
+    (13, full(), "done", "an attack finds it (the strongest is csa, AUC 0.600"),
     (14, doubt(adjusted=()), "partly", "Not stated: a p-value"),
-    (14, full(verdict=replace(full().verdict, detectable=None)), "done", "no AUC would have been seen"),
-    (14, full(verdict=None), "done", "which AUC would have been seen"),
+    (14, full(verdict=replace(full().verdict, detectable=None)), "done", "that no AUC would be seen"),
+    (14, full(verdict=None), "done", "which AUC would be seen"),
     (14, doubt(), "done", "p = 0.002 of all pairs together (csa, the best of 2, corrected for that)"),
-    (15, full(validity=with_slices(full().validity, sliced("copies"))), "partly", "Not by length of the caption"),
-    (15, full(validity=with_slices(full().validity, sliced("host"))), "partly", "compared by host. Not by length"),
-    (15, full(validity=with_slices(full().validity, None)), "not done", "Not by length of the caption, script"),
-    (15, full(validity=with_slices(full().validity, Slices((Slice("copies", "1", 9, 9, reason="x"),), 0, 0.95, 1))), "not done", "copies (too few pairs that differ in it)"),
+    (15, doubt(slices=sliced("copies")), "partly", "Not by length of the caption"),
+    (15, doubt(slices=sliced("host")), "partly", "compared by host, by the scores of csa. Not by length"),
+    (15, doubt(slices=None), "not done", "Not by length of the caption, script"),
+    (15, doubt(slices=Slices((Slice("copies", "1", 9, 9, reason="x"), Slice("copies", "2", 9, 9, reason="x")), 0, 0.95, 1)), "not done", "copies (no slice of it could be compared)"),
+    (15, doubt(slices=Slices((*sliced("copies", "script").slices, Slice("words in the caption", "3", 9, 9, reason="x")), 2, 0.95, 1)), "done", "All pairs are alike in length of the caption."),
+    (15, full(question="use", validity=replace(full().validity, slices=None)), "does not apply", "No AUC"),
     (16, full(limits=()), "partly", "Not said: what an audit of this kind cannot show."),
     (16, full(verdict=None), "partly", "beside this verdict"),
     (17, full(target=without(TARGET, "epochs")), "partly", "Not known: the number of epochs"),
     (17, full(target=TARGET | {"pairs": "many"}), "partly", "the number of training pairs"),
     (17, full(target=TARGET | {"pairs": 0, "epochs": -1}), "not done", "Not known"),
+    (17, full(target=TARGET | {"seed": 3}), "does not apply", "random"),
     (17, full(), "done", "on 4,000 pairs for 24 epochs; what a pair leaves behind is expected to go with epochs over pairs, here 0.006."),
 ]  # fmt: skip
 
