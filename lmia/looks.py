@@ -22,6 +22,7 @@ _LUMA = (299, 587, 114)  # ITU-R BT.601, in thousandths
 _STEEP = 32_000
 _SCALE = 1 << 16
 _COSINES = np.rint(_SCALE * np.cos(np.pi / SIDE * np.outer(np.arange(8), np.arange(SIDE) + 0.5)))
+_ONES = np.ones((1, SIDE * SIDE))
 
 Bytes = NDArray[np.uint8]
 Whole = NDArray[np.int64]
@@ -49,10 +50,10 @@ def look(picture: Image.Image) -> Look:
         >>> look(Image.new("RGB", (100, 40), "red")).patch.shape
         (40, 48)
     """
-    small = picture
-    if min(small.size) > _SAMPLED:
-        small = small.resize((_SAMPLED, _SAMPLED), Image.Resampling.NEAREST)
-    small = small.resize((SIDE, SIDE), Image.Resampling.BOX)
+    if min(picture.size) > _SAMPLED:
+        small = picture.resize((_SAMPLED, _SAMPLED), Image.Resampling.NEAREST).reduce(_SAMPLED // SIDE)
+    else:
+        small = picture.resize((SIDE, SIDE), Image.Resampling.BOX)
     left, top = max(0, (picture.width - _PATCH) // 2), max(0, (picture.height - _PATCH) // 2)
     box = (left, top, min(picture.width, left + _PATCH), min(picture.height, top + _PATCH))
     patch = np.asarray(picture.crop(box))[..., 1]  # as it is: the finest detail is lost in every smaller picture
@@ -98,15 +99,15 @@ def statistics(looks: Sequence[Look]) -> NDArray[np.float32]:
     wide = colours.astype(np.int32)
     luma = wide[..., 0] * _LUMA[0] + wide[..., 1] * _LUMA[1] + wide[..., 2] * _LUMA[2]
     fine = np.array([_fine(one.patch) for one in looks])
-    parts = [*_moments(wide), _fields(luma), _cube(colours), *_edges(luma), fine[:, None]]
+    parts = [*_moments(colours), _fields(luma), _cube(colours), *_edges(luma), fine[:, None]]
     return np.concatenate(parts, axis=1).astype(np.float32)
 
 
-def _moments(colours: NDArray[np.int32]) -> list[NDArray[np.float64]]:
-    count = SIDE * SIDE
-    flat = colours.reshape(len(colours), count, 3)
-    sums, squares = flat.sum(1, dtype=np.int64), (flat * flat).sum(1, dtype=np.int64)
-    return [sums / count, np.sqrt(count * squares - sums**2) / count]
+def _moments(colours: Bytes) -> list[NDArray[np.float64]]:
+    """Means and standard deviations, each `(b, 3)`; float64 holds every sum of these exactly, whatever its order."""
+    flat, count = colours.reshape(len(colours), -1, 3).astype(np.float64), SIDE * SIDE
+    sums, squares = _ONES @ flat, _ONES @ (flat * flat)
+    return [sums[:, 0] / count, (np.sqrt(count * squares - sums**2) / count)[:, 0]]
 
 
 def _fields(luma: NDArray[np.int32]) -> NDArray[np.float64]:

@@ -58,6 +58,11 @@ def inference(scores: Scores, units: tuple[Units, Units], asked: Asked) -> Infer
 
     Raises:
         ValueError: there are too few clusters or pairs, or a cluster lies on both sides.
+
+    Example:
+        >>> two = [Units(np.arange(2), np.array([f"{side}1", f"{side}2"])) for side in "mh"]
+        >>> inference((np.array([3.0, 4.0]), np.array([1.0, 2.0])), (two[0], two[1]), Asked()).p == 1 / 6
+        True
     """
     test = paired_p if asked.pair_by else permutation_p
     return test(*scores, units[0].labels, units[1].labels, asked.permutations, asked.seed)
@@ -78,6 +83,12 @@ def beside(model: str, target: Scores, placebo: Scores, units: tuple[Units, Unit
 
     Raises:
         ValueError: as `inference`.
+
+    Example:
+        >>> two = [Units(np.arange(2), np.array([f"{side}1", f"{side}2"])) for side in "mh"]
+        >>> same = np.array([3.0, 4.0]), np.array([1.0, 2.0])
+        >>> beside("other", same, same, (two[0], two[1]), Asked()).above.difference.value
+        0.0
     """
     found = [one - other for one, other in zip(_scaled(target), _scaled(placebo), strict=True)]
     return Beside(model, inference(placebo, units, asked), inference((found[0], found[1]), units, asked))
@@ -87,6 +98,10 @@ def cause(found: Sequence[Beside], asked: Asked, alpha: float) -> Cause:
     """Say what speaks to the cause of a difference: a lot, placebos that all leave the target standing out, or nothing.
 
     A lot cannot make a placebo tell the sides apart. Where one does, the word of a lot carries nothing.
+
+    Example:
+        >>> cause([], Asked(), 0.01), cause([], Asked(randomised=True), 0.01)
+        ('open', 'lot')
     """
     if asked.randomised and all(one.quiet(alpha) for one in found):
         return "lot"

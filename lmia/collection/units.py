@@ -56,7 +56,13 @@ def units(sides: tuple[Side, Side], columns: Columns, asked: Asked) -> tuple[Uni
 
 
 def counted(sides: tuple[Side, Side], found: tuple[Units, Units], asked: Asked) -> str:
-    """Say in a sentence what is compared."""
+    """Say in a sentence what is compared.
+
+    Example:
+        >>> side, whole = Side("mine", ["a", "b"], np.zeros(2), np.arange(2)), Units(np.arange(2), np.array(["s", "s"]))
+        >>> counted((side, side), (whole, whole), Asked(cluster_by="shoot"))
+        "Compared: 2 pairs of mine in 1 groups with 2 pairs of mine in 1 groups (by 'shoot')."
+    """
     parts = []
     for side, one in zip(sides, found, strict=True):
         photos = f" as {len(one):,} of '{asked.unit}'" if asked.unit else ""
