@@ -131,7 +131,7 @@ class Emoji(Source):
         said = {
             f"jpeg {self.jpeg} by {encoder}": self.jpeg > 0,
             f"wording {self.wording!r}": self.wording != WORDING,
-            f"layout {self.layout}": True,
+            f"layout {self.layout}": self.layout != "any",
             f"lean {self.lean} {self.shift!r}": self.lean != "none",
         }
         return [words for words, chosen in said.items() if chosen]
