@@ -10,7 +10,7 @@ from lmia.evidence.bounds import tail
 from lmia.evidence.estimate import Estimate
 from lmia.evidence.judged import Facts, Judged, Question, Regime
 from lmia.evidence.power import detectable_by
-from lmia.evidence.verdict import ALPHA, Verdict
+from lmia.evidence.word import ALPHA, Verdict
 from lmia.report.model import Adjusted, Beside, Validity
 
 _NOTHING = Estimate(0.5, 0.0, 1.0, 0.95, "no stratum holds both sides", 0)

@@ -118,8 +118,8 @@ def test_it_runs_and_is_reported_though_others_are_broken(site, tmp_path):
     audited = sum(count["scored"]["audited"] for count in report["roles"])
     mine = [
         role
-        for role, name in zip(*(scores[c].to_pylist() for c in ("role", "attack")), strict=True)
-        if name == "margin"
+        for role, name, model in zip(*(scores[c].to_pylist() for c in ("role", "attack", "model")), strict=True)
+        if name == "margin" and model == "target"
     ]
     assert len([role for role in mine if role in ("members", "nonmembers")]) == audited
     assert report["config"]["plugin"][0] == {"class_path": "lmia_margin.Margin", "init_args": {"k": 3}}

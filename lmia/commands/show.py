@@ -43,7 +43,7 @@ def main(argv: Sequence[str]) -> int:
     console = Console()
     console.print(table(reports))
     for folder, report in reports.items():
-        console.print(Text(visible(f"{folder}: {verdict.headline(report)}")), soft_wrap=True)
+        console.print(Text(visible(f"{folder}: {verdict.mark(report)}. {verdict.headline(report)}")), soft_wrap=True)
     console.print(Text(LESSON))
     return 0
 
@@ -51,13 +51,12 @@ def main(argv: Sequence[str]) -> int:
 def table(reports: dict[Path, AuditReport]) -> Table:
     """Lay finished audits out, a row for each attack that ran."""
     shown = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    for column in ("audit", "attack", "AUC", "among like", "no model", "twin", "verdict"):
+    for column in ("audit", "attack", "AUC", "among like", "no model", "twin"):
         shown.add_column(column, overflow="fold")
     for folder, report in reports.items():
         for i, attack in enumerate(report.validity.adjusted):
             cells = (attack.raw, attack.adjusted, _blind(report), _twin(report, attack))
-            first = (folder.name, verdict.mark(report)) if i == 0 else ("", "")
-            words = (first[0], attack.attack, *(_cell(cell) for cell in cells), first[1])
+            words = ("" if i else folder.name, attack.attack, *(_cell(cell) for cell in cells))
             shown.add_row(*(Text(visible(word, lines=True)) for word in words))
     return shown
 

@@ -47,7 +47,8 @@ if TYPE_CHECKING:
     from lmia.evidence.slices import auroc_by_slice
     from lmia.evidence.slicing import slice_columns
     from lmia.evidence.tpr import TPRAtFPR, check_fprs, tpr_at_fpr
-    from lmia.evidence.verdict import Verdict, decide
+    from lmia.evidence.verdict import decide
+    from lmia.evidence.word import Verdict
 
 _HOMES = {
     "Clusters": "power",
@@ -71,7 +72,7 @@ _HOMES = {
     "TPRAtFPR": "tpr",
     "Threshold": "results",
     "Traits": "baselines",
-    "Verdict": "verdict",
+    "Verdict": "word",
     "adjusted_auroc": "adjusted",
     "adjusted_difference": "adjusted",
     "any_dependence": "combining",

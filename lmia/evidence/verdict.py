@@ -35,20 +35,14 @@ It cannot know of re-runs, of data chosen after looking, nor of a lot that was n
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 from scipy.special import ndtri
 
 from lmia.errors import LmiaError
 from lmia.evidence.bounds import tail
 from lmia.evidence.estimate import Estimate
-from lmia.evidence.judged import Beside, Facts, Judged, Question, Regime
-
-Word = Literal["void", "evidence", "underpowered", "none"]
-
-ALPHA = 0.01
-"""Chance of a false alarm, of each test and of the whole."""
+from lmia.evidence.judged import Beside, Facts, Judged
+from lmia.evidence.word import ALPHA, Verdict, Word
 
 MIN_OVERLAP = 0.3
 """Overlap of the blind scores below which the sides cannot be compared. Measured in small worlds: at a shift of 80/20,
@@ -59,33 +53,6 @@ LEFTOVER = 0.25
 """Share of what adjusting took away that may still be left in the adjusted AUC: twice the eighth that was measured."""
 
 _BY_LOT = ("randomised", "one-run")
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """An audit's last word.
-
-    Args:
-        word: what the rule says.
-        question: what was asked.
-        regime: how the roles came about.
-        reasons: why, in plain sentences.
-        sentence: the headline, without jargon.
-        cautions: what must be read beside it, in plain sentences.
-        detectable: smallest adjusted AUC that would have been seen; None where none would.
-        detect: the AUC looked for.
-        alpha: the chance of a false alarm that the rule keeps to.
-    """
-
-    word: Word
-    question: Question
-    regime: Regime
-    reasons: Sequence[str]
-    sentence: str
-    cautions: Sequence[str]
-    detectable: float | None
-    detect: float
-    alpha: float = ALPHA
 
 
 def decide(facts: Facts) -> Verdict:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lmia.evidence.estimate import Estimate
-from lmia.evidence.verdict import ALPHA
+from lmia.evidence.word import ALPHA
 from lmia.report.cells import interval, signed
 from lmia.report.findings import Table
 from lmia.report.model import AuditReport, Beside

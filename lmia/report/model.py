@@ -9,7 +9,7 @@ from typing import Literal
 from lmia.evidence.estimate import Estimate
 from lmia.evidence.results import TPR, Curve, Histogram, Threshold
 from lmia.evidence.sliced import Slice, Slices
-from lmia.evidence.verdict import Verdict
+from lmia.evidence.word import Verdict
 from lmia.provenance import Provenance
 
 __all__ = [

@@ -12,7 +12,8 @@ from scipy.special import ndtr
 from lmia.errors import LmiaError
 from lmia.evidence.estimate import Estimate
 from lmia.evidence.judged import Beside, Facts, Judged
-from lmia.evidence.verdict import ALPHA, LEFTOVER, MIN_OVERLAP, decide, lower_end
+from lmia.evidence.verdict import LEFTOVER, MIN_OVERLAP, decide, lower_end
+from lmia.evidence.word import ALPHA
 
 
 def about(value, half=0.02):
