@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from lmia.clusters import copies_of
@@ -16,6 +18,8 @@ from lmia.judging import Judge
 
 YARDSTICK = "csa"
 """Whose scores are sliced where it ran; else those of the first attack asked for. One attack, named before any score."""
+PER_SIDE = 20_000
+"""So many pairs of either side are sliced at most, drawn by seed."""
 
 
 def exposure(judge: Judge, scores: Mapping[str, Tensor]) -> tuple[str, Slices | None]:
@@ -23,7 +27,7 @@ def exposure(judge: Judge, scores: Mapping[str, Tensor]) -> tuple[str, Slices | 
 
     Args:
         judge: of the audit.
-        scores: `(n,)` of both sides' rows, by attack.
+        scores: `(n,)` of both sides' rows, by attack; of more than `PER_SIDE` a side, a random sample is sliced.
     """
     if judge.roles.sides[0] != "members" or not scores:
         return "", None
@@ -33,8 +37,16 @@ def exposure(judge: Judge, scores: Mapping[str, Tensor]) -> tuple[str, Slices | 
     columns |= {
         column.removeprefix(OWN): table[column].to_pylist() for column in table.column_names if column.startswith(OWN)
     }
-    mine = {column: [values[row] for row in judge.side_rows.tolist()] for column, values in columns.items()}
-    found = auroc_by_slice(
-        torch.as_tensor(scores[name]), judge.labels, mine, judge.groups, seed=judge.seed, confidence=judge.confidence
-    )
+    rows = _sampled(judge)
+    mine = {column: [values[row] for row in judge.side_rows[rows].tolist()] for column, values in columns.items()}
+    at, labels = torch.from_numpy(rows), judge.labels[rows]
+    groups = None if judge.groups is None else judge.groups[at]
+    found = auroc_by_slice(scores[name][at], labels, mine, groups, seed=judge.seed, confidence=judge.confidence)
     return name, found
+
+
+def _sampled(judge: Judge) -> NDArray[np.int64]:
+    """Return the rows of both sides, or a seeded sample of them: `PER_SIDE` of each at most."""
+    random, labels = np.random.default_rng(judge.seed), judge.labels.numpy()
+    sides = (np.flatnonzero(labels == side) for side in (True, False))
+    return np.sort(np.concatenate([random.permutation(side)[:PER_SIDE] for side in sides]))

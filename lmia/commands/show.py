@@ -51,7 +51,7 @@ def main(argv: Sequence[str]) -> int:
 def table(reports: dict[Path, AuditReport]) -> Table:
     """Lay finished audits out, a row for each attack that ran."""
     shown = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    for column in ("audit", "attack", "AUC", "among like", "no model", "twin"):
+    for column in ("audit", "attack", "AUC", "among like", "without model", "twin"):
         shown.add_column(column, overflow="fold")
     for folder, report in reports.items():
         for i, attack in enumerate(report.validity.adjusted):

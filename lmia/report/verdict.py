@@ -90,5 +90,8 @@ def slices(report: AuditReport) -> Table | None:
             one.reason,
         )
         for one in found.slices
+        if sum(other.column == one.column for other in found.slices) > 1  # a column of one slice compares nothing
     )
+    if not rows:
+        return None
     return Table("", ("slice", "pairs", "AUC", "less the other slices", "p, corrected", "why not"), rows, 0)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -112,9 +115,8 @@ def blind_scores(
     a, b = (_sampled(np.flatnonzero(half == side), labels, per_side // 2, random) for side in (False, True))
     reason = _too_few(a, b, labels, groups)
     run = _Run(labels, groups, half, a, b, seed, confidence)
-    found = tuple(
-        _missing(one.kind, one.reason or reason) if one.reason or reason else run.judge(one) for one in traits
-    )
+    with _alone(), ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        found = tuple(pool.map(lambda one: run.judge(one, one.reason or reason), traits))
     return Blind(found, a, b, half, _note(labels, a, b))
 
 
@@ -128,11 +130,11 @@ class _Run:
     seed: int
     confidence: float
 
-    def judge(self, traits: Traits) -> Baseline:
-        if traits.matrix is None:
-            return _missing(traits.kind, "it has no traits")
+    def judge(self, traits: Traits, reason: str = "") -> Baseline:
+        if reason or traits.matrix is None:
+            return _missing(traits.kind, reason or "it has no traits")
         everywhere = np.empty(len(self.labels))
-        with threadpool_limits(1):  # the same sums on every machine; and on busy cores threads wait for each other
+        with threadpool_limits(1, user_api="openmp"):  # which every thread has for itself
             for trained, others in ((self.a, self.half), (self.b, ~self.half)):
                 model = _fitted(traits, traits.matrix, trained, self.labels, self.seed)
                 everywhere[others] = model.decision_function(traits.matrix[np.flatnonzero(others)])
@@ -157,9 +159,19 @@ def _fitted(
             categorical_features=list(traits.categories) or None, random_state=seed,
         )
     )  # fmt: skip
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # stopped a little early it is a baseline as valid
-        return model.fit(matrix[rows], labels[rows])
+    return model.fit(matrix[rows], labels[rows])
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Let every baseline keep to one thread, and stop a little early: it is a baseline as valid.
+
+    The same sums on every machine; and on busy cores threads inside an operation wait for each other. Both settings are
+    the whole process's, so they are made once, around all baselines.
+    """
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        yield
 
 
 def _missing(kind: str, reason: str) -> Baseline:
