@@ -30,7 +30,6 @@ from lmia.registry import registry
 from lmia.report import AuditReport
 from lmia.setup import Setup
 from lmia.source import Sample
-from lmia_demo.lean import HALVES
 from lmia_demo.scenes import DRAWING, draw, scene
 
 FIRST = 20_000
@@ -39,8 +38,9 @@ SCENES = 12
 """So many thousand scenes are dealt to the two sides."""
 KINS = 1_000_000
 """The scene that the first group of kin is made from."""
-WARM = frozenset(HALVES["warm"])
-"""Half of the backgrounds; a shift is the difference between two sides in how often they come."""
+HALF = frozenset({"blue", "green", "pink"})
+"""Of all halves of the backgrounds the one whose cosines lie furthest above the others': AUC .547, and .513 untrained. A
+shift is the difference between two sides in how often it comes."""
 
 
 class Dealt(Sample):
@@ -51,7 +51,7 @@ class Dealt(Sample):
         n: how many pairs.
         seed: of the deal.
         hand: which of the two, 0 or 1.
-        warm: the share of warm backgrounds, or None for what comes.
+        share: of scenes whose background is of that half; None for what comes.
         shards: how many of the source's shards are dealt.
     """
 
@@ -61,11 +61,11 @@ class Dealt(Sample):
         n: int,
         seed: int = 0,
         hand: int = 0,
-        warm: float | None = None,
+        share: float | None = None,
         shards: int = 2,
     ) -> None:
         super().__init__(source, n, seed)
-        self.hand, self.warm, self.dealt = hand, warm, shards
+        self.hand, self.share, self.dealt = hand, share, shards
 
     def shards(self) -> Sequence[str]:
         """Take some of the source's shards by seed, the same for both hands."""
@@ -76,12 +76,12 @@ class Dealt(Sample):
         groups = sorted({_group(key) for key in keys}, key=self._hash)
         mine = {group: place for place, group in enumerate(groups[self.hand :: 2])}
         rows = [i for _, i in sorted((mine[_group(key)], i) for i, key in enumerate(keys) if _group(key) in mine)]
-        if self.warm is None:
+        if self.share is None:
             return sorted(rows[: self.n])
-        wanted = int(np.random.default_rng((self.seed, self.hand)).binomial(self.n, self.warm))
-        warm = [i for i in rows if background(keys[i]) in WARM]
-        cold = [i for i in rows if background(keys[i]) not in WARM]
-        chosen = warm[:wanted] + cold[: self.n - wanted]
+        wanted = int(np.random.default_rng((self.seed, self.hand)).binomial(self.n, self.share))
+        inside = [i for i in rows if background(keys[i]) in HALF]
+        outside = [i for i in rows if background(keys[i]) not in HALF]
+        chosen = inside[:wanted] + outside[: self.n - wanted]
         assert len(chosen) == self.n, f"{len(chosen)} scenes of {self.n}: deal more shards"
         return sorted(chosen)
 
@@ -133,7 +133,7 @@ class Plan:
         kind: what it is a case of.
         seed: of the data.
         n: pairs a side.
-        shift: members' share of warm backgrounds minus nonmembers', or None.
+        shift: members' share of that half of the backgrounds minus nonmembers', or None.
         plugin: the attacks.
         twin: the audit's seed, and so its twin's.
         regime: how the roles are said to have come about.
@@ -153,7 +153,7 @@ class Plan:
             return self._trained()
         source = Kin() if self.kind == "clusters" else never_seen(0, SCENES)
         shares = [None, None] if self.shift is None else [0.5 + self.shift / 2, 0.5 - self.shift / 2]
-        dealt = 1 if self.n <= 200 else 2
+        dealt = 1 if self.n <= 200 else 2 if self.n <= 500 else 4
         one, other = (Dealt(source, self.n, self.seed, hand, share, dealt) for hand, share in enumerate(shares))
         others = never_seen(SCENES, 4)
         known, pool = Dealt(others, 240, self.seed, 0, shares[1], 1), Dealt(others, 240, self.seed, 1, None, 1)

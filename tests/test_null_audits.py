@@ -22,7 +22,7 @@ def nulls():
     for i in range(EACH):
         twin, regime = TWINS[i // 6 % 2], REGIMES[i % 2]
         yield Plan("alike", i, 400, plugin=("csa", "anchor", "wsa"), twin=twin, regime=regime)
-        yield Plan("shifted", 100 + i, 400, SHIFTS[i % 3], twin=twin)
+        yield Plan("shifted", 100 + i, 800, SHIFTS[i % 3], twin=twin)
         yield Plan("clusters", 200 + i, 400, twin=twin, regime=regime)
         yield Plan("few", 300 + i, 100 + 8 * i, twin=twin, regime=regime)
 

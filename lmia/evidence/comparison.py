@@ -59,7 +59,7 @@ class Comparison:
         """Estimate the AUC of `scores` among like pairs minus that of `others`, paired."""
         return adjusted_difference(scores, others, self.labels, self.strata, self.groups, self.confidence)
 
-    def tested(self, scores: Sequence[Tensor], two_sided: bool = False) -> Tested:
+    def tested(self, scores: Sequence[Tensor], two_sided: bool = False) -> Significance:
         """Test k scores, each (n,), of telling the sides apart among like pairs.
 
         Labels are dealt anew within strata. Where pairs come in clusters, few can trade labels with one of their kind; and
@@ -72,14 +72,14 @@ class Comparison:
                 each, self.labels, self.groups, seed=self.seed, two_sided=two_sided, strata=self.strata
             )
             if dealt.moved >= MOVED:
-                return Tested(dealt.alone, dealt.best, "labels dealt anew within strata")
+                return Significance(dealt.alone, dealt.best, "labels dealt anew within strata")
         estimates = [self.adjusted(one) for one in scores]
         alone = torch.tensor([1.0 if one is None else p_above(one, two_sided) for one in estimates]).double()
-        return Tested(alone, holm(alone), "clustered interval, Holm")
+        return Significance(alone, holm(alone), "clustered interval, Holm")
 
 
 @dataclass(frozen=True)
-class Tested:
+class Significance:
     """P-values of k scores among like pairs.
 
     Args:

@@ -3,6 +3,10 @@
 Asked is 93 to 97 % in every cell, from 200 samples a side and up to a true AUC of .98. What is measured with R repeats
 has itself a standard error of sqrt(.95 x .05 / R); a cell fails where it lies outside by more than twice that. The
 tables (`pytest -s`) show every cell, and how often the truth lay above and below its interval.
+
+Less than 93 % is nowhere allowed. More than 97 % is, and is found, where an interval is widened on purpose because it
+rests on little: on fewer than 100 independent groups a side, on fewer than 10 expected errors (an AUC of .98 from 200 a
+side has 4), on fewer than 10 expected hits (a TPR of .01 from 200 members has 2). Such cells are marked `cautious`.
 """
 
 from collections.abc import Callable
@@ -21,15 +25,18 @@ from lmia.evidence.estimate import Estimate
 
 LOW, HIGH = 0.93, 0.97
 REPEATS = 2000
+GROUPS, EVENTS = 100, 10
+"""Independent groups a side, and expected errors or hits, below which a cell may hold the truth more often."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One line of a table: what is drawn, and what is true of it."""
+    """One line of a table: what is drawn, what is true of it, and whether its interval is widened on purpose."""
 
     name: str
     truth: float
     draw: Callable[[np.random.Generator], Estimate]
+    cautious: bool = False
 
     def measured(self, repeats: int) -> tuple[float, float, float]:
         """Return how often the interval held the truth, lay below it, and lay above it."""
@@ -51,11 +58,18 @@ def check(cells: list[Cell], repeats: int) -> None:
     print(f"\n{repeats} repeats a cell; asked {LOW:.0%} to {HIGH:.0%}, with a slack of {extra:.2%}")
     for cell in cells:
         held, below, above = cell.measured(repeats)
-        bad = not LOW - extra <= held <= HIGH + extra
+        high = 1.0 if cell.cautious else HIGH
+        bad = not LOW - extra <= held <= high + extra
         line = f"{cell.name:58} truth {cell.truth:.3f}: held {held:.1%}, below it {below:.1%}, above it {above:.1%}"
-        print(line + ("  OUTSIDE" if bad else "  (within the slack)" if not LOW <= held <= HIGH else ""))
+        line += ", cautious" if cell.cautious else ""
+        print(line + ("  OUTSIDE" if bad else "  (within the slack)" if not LOW <= held <= high else ""))
         outside += [line] if bad else []
     assert not outside, "\n".join([f"{len(outside)} of {len(cells)} cells:", *outside])
+
+
+def few(groups, auc):
+    """Say whether an AUC rests on little."""
+    return groups < GROUPS or groups * min(auc, 1 - auc) < EVENTS
 
 
 def sides(m, n):
@@ -70,7 +84,8 @@ def plain(family, m, n):
     def draw(random):
         return auroc(torch.from_numpy(family.scores(random.normal(size=m + n), members)), labels)
 
-    return Cell(f"{type(family).__name__} {m} + {n}, AUC {family.auc:g}", family.auc, draw)
+    name = f"{type(family).__name__} {m} + {n}, AUC {family.auc:g}"
+    return Cell(name, family.auc, draw, few(min(m, n), family.auc))
 
 
 def low_rate(family, m, n, fpr):
@@ -81,7 +96,9 @@ def low_rate(family, m, n, fpr):
         scores = torch.from_numpy(family.scores(random.normal(size=m + n), members))
         return tpr_at_fpr(scores, labels, fpr, seed=int(random.integers(2**31))).estimate
 
-    return Cell(f"{type(family).__name__} {m} + {n}, TPR@{fpr:g} at AUC {family.auc:g}", family.tpr(fpr), draw)
+    truth = family.tpr(fpr)
+    name = f"{type(family).__name__} {m} + {n}, TPR@{fpr:g} at AUC {family.auc:g}"
+    return Cell(name, truth, draw, m * min(truth, 1 - truth) < EVENTS)
 
 
 def kin(random, groups, correlation):
@@ -101,7 +118,7 @@ def clustered(family, groups, correlation):
         return auroc(scores, torch.from_numpy(members), torch.from_numpy(owner))
 
     name = f"{type(family).__name__} {groups} + {groups} groups, correlation {correlation:g}, AUC {family.auc:g}"
-    return Cell(name, family.auc, draw)
+    return Cell(name, family.auc, draw, few(groups, family.auc))
 
 
 def stratified(family, n, correlation=0.0):
@@ -118,7 +135,8 @@ def stratified(family, n, correlation=0.0):
         return adjusted_auroc(scores, torch.from_numpy(members), torch.from_numpy(where), groups)
 
     of = f", in groups with correlation {correlation:g}" if correlation else ""
-    return Cell(f"{type(family).__name__} {n} + {n} in ten strata{of}, AUC {family.auc:g}", family.auc, draw)
+    name = f"{type(family).__name__} {n} + {n} in ten strata{of}, AUC {family.auc:g}"
+    return Cell(name, family.auc, draw, few(n // 3 if correlation else n, family.auc))
 
 
 def cut_by_blind(n, gap, memory):
