@@ -1,11 +1,11 @@
 """What K views of a picture cost beyond their forward passes: the bound is K + 1 passes plus 15 %.
 
 The numerator is what extraction does with a decoded batch: the identity and K views made from it, each encoded. The
-denominator is K + 1 forward passes of the same batch, taken turn by turn with them. Both towers have random weights,
-whose speed is that of trained ones.
+denominator is K + 1 forward passes of the same batch, taken turn by turn with them. On a CPU both run on one thread, as
+the streams of an extraction do. Both towers have random weights, whose speed is that of trained ones.
 
-    python benchmarks/views.py                     # the demo's tower and ViT-B-32 (3 to 10 minutes on one core)
-    python benchmarks/views.py --towers demo       # seconds
+    python benchmarks/views.py                     # the demo's tower and ViT-B-32 (5 to 10 minutes)
+    python benchmarks/views.py --towers demo       # half a minute
     python benchmarks/views.py --device cuda --images 256
 """
 
@@ -27,8 +27,8 @@ from lmia.views import View
 
 BOUND = 1.15
 ROUNDS = 5
-TOWERS = {"demo": 48, "ViT-B-32": 224}
-"""Towers by name, with the side of their pictures."""
+TOWERS = {"demo": (48, 64), "ViT-B-32": (224, 4)}
+"""Towers by name, with the side of their pictures and, on a CPU, how many make a batch."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def tower(name: str) -> torch.nn.Module:
     torch.manual_seed(0)
     if name != "demo":
         return open_clip.create_model(name, pretrained=None).eval()
-    vision = open_clip.CLIPVisionCfg(image_size=TOWERS[name], patch_size=8, width=96, layers=3, head_width=32)
+    vision = open_clip.CLIPVisionCfg(image_size=TOWERS[name][0], patch_size=8, width=96, layers=3, head_width=32)
     text = open_clip.CLIPTextCfg(context_length=24, vocab_size=64, width=64, heads=2, layers=2)
     return open_clip.CLIP(64, vision, text).eval()
 
@@ -102,20 +102,20 @@ def main() -> int:
     parser.add_argument("--towers", nargs="+", choices=list(TOWERS), default=list(TOWERS))
     parser.add_argument("--sets", nargs="+", default=["gentle", "fourbasic", "composed"])
     parser.add_argument("--k", nargs="+", type=int, default=[4, 8])
-    parser.add_argument("--images", type=int, default=32, help="pictures in the batch")
+    parser.add_argument("--images", type=int, help="pictures in the batch, instead of 64 and 4")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     args = parser.parse_args()
-    print(
-        f"Batch of {args.images}, {args.device}, {torch.get_num_threads()} threads, median of {args.rounds} rounds.\n"
-    )
+    torch.set_num_threads(1)
+    print(f"{args.device}, 1 thread, median of {args.rounds} rounds.\n")
     print(f"| tower | views | K | views and passes | K + 1 passes alone | ratio | at most {BOUND} |")
     print("|---|---|---|---|---|---|---|")
     rows: list[Row] = []
     with torch.inference_mode():
         for name in args.towers:
             generator = torch.Generator().manual_seed(0)
-            pixels = torch.rand(args.images, 3, TOWERS[name], TOWERS[name], generator=generator).to(args.device)
+            side, batch = TOWERS[name]
+            pixels = torch.rand(args.images or batch, 3, side, side, generator=generator).to(args.device)
             encode = tower(name).to(args.device).encode_image
             for kind, k in product(args.sets, args.k):
                 rows.append(measure(name, kind, k, encode, pixels, args.rounds))

