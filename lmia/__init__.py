@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lmia.attack import Attack, Batch
     from lmia.audit import run_audit
+    from lmia.defence import Defence
     from lmia.errors import LmiaError, NothingToLearn
     from lmia.evidence import Estimate
     from lmia.hookspecs import hookimpl
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from lmia.samples import Known, Samples, TargetFacts
     from lmia.source import Pair, Rejected, Source
     from lmia.target import Target
+    from lmia.trainable import Trainable
     from lmia.views import View, Views
 
 __version__ = "0.1.0"
@@ -26,6 +28,7 @@ _HOMES = {
     "Attack": "attack",
     "AuditReport": "report",
     "Batch": "attack",
+    "Defence": "defence",
     "Estimate": "evidence",
     "Known": "samples",
     "LmiaError": "errors",
@@ -36,6 +39,7 @@ _HOMES = {
     "Source": "source",
     "Target": "target",
     "TargetFacts": "samples",
+    "Trainable": "trainable",
     "View": "views",
     "Views": "views",
     "hookimpl": "hookspecs",
@@ -46,6 +50,7 @@ __all__ = [
     "Attack",
     "AuditReport",
     "Batch",
+    "Defence",
     "Estimate",
     "Known",
     "LmiaError",
@@ -56,6 +61,7 @@ __all__ = [
     "Source",
     "Target",
     "TargetFacts",
+    "Trainable",
     "View",
     "Views",
     "__version__",

@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from lmia.errors import LmiaError
 from lmia.picture import MAX_PIXELS, Facts, open_pairs
 from lmia.settings import class_path, digest, made_by
-from lmia.source import Pair, Rejected, Sample, Source
+from lmia.source import Pair, Rejected, Source, reader_of
 from lmia.streams import Streams
 
 AHEAD = 2
@@ -48,7 +48,7 @@ class Shard:
 
 
 def shards_of(source: Source) -> list[Shard]:
-    """List a source's shards with their store keys; a sample shares its source's keys, and so its cache.
+    """List a source's shards with their store keys; a part shares its source's keys, and so its cache.
 
     Example:
         >>> from lmia.source import Pair, Source
@@ -59,7 +59,7 @@ def shards_of(source: Source) -> list[Shard]:
         >>> [shard.name for shard in shards_of(One())]
         ['0']
     """
-    reader = source.source if isinstance(source, Sample) else source
+    reader = reader_of(source)
     who = (class_path(type(reader)), made_by(reader))
     return [Shard(reader, name, digest(*who, name, reader.fingerprint(name))) for name in source.shards()]
 
@@ -195,6 +195,8 @@ class AuditData(LightningDataModule):
             taken from the urls; any other is in `columns`.
         columns: a CSV or parquet file with `key` and the columns named in `cluster_by` and `slice_by`.
         slice_by: columns by whose values the report slices the pairs, besides caption length, picture, file and host.
+        repeated: a column of `columns`: how often each member was shown in training. Members shown more than once are the
+            positive control; a manifest (`--truth`) says it by itself.
     """
 
     def __init__(
@@ -211,11 +213,13 @@ class AuditData(LightningDataModule):
         cluster_by: str | None = None,
         columns: Path | None = None,
         slice_by: list[str] | None = None,
+        repeated: str | None = None,
     ) -> None:
         super().__init__()
         self.cluster_by = cluster_by
         self.columns = columns
         self.slice_by = slice_by or []
+        self.repeated = repeated
         self.sources = {
             "members": members,
             "nonmembers": nonmembers,
@@ -237,7 +241,7 @@ class AuditData(LightningDataModule):
 
     def options(self) -> dict[str, object]:
         """Return what was chosen besides the roles."""
-        names = ("batch", "workers", "max_pixels", "allow_overlap", "cluster_by", "slice_by")
+        names = ("batch", "workers", "max_pixels", "allow_overlap", "cluster_by", "slice_by", "repeated")
         columns = str(self.columns) if self.columns else None
         return {name: getattr(self, name) for name in names} | {"columns": columns}
 

@@ -12,7 +12,6 @@ from typing import cast
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
-from torch.nn.functional import normalize
 
 from lmia.attack import Batch
 from lmia.data import AuditData, Read, Shard
@@ -203,9 +202,8 @@ class FeatureExtractor(LightningModule):
             self._keep(shard, name, seen[self._image_of(name)], said[self._text_of(name)])
 
     def _keep(self, shard: Underway, view: str, image: Tensor, text: Tensor) -> None:
-        cosine = (normalize(image, dim=-1).double() * normalize(text, dim=-1).double()).sum(-1).float()
         dtype = torch.float32 if self.target.precision == "fp32" else torch.float16
-        columns = {"cosine": cosine, "image": image.to(dtype), "text": text.to(dtype)}
+        columns = {"cosine": self.target.cosine(image, text), "image": image.to(dtype), "text": text.to(dtype)}
         for part, value in columns.items():
             name = self.column(part, view)
             fresh = view == "identity" or name != part

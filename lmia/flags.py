@@ -36,10 +36,22 @@ SWITCHES = ("allow_overlap", "show_pairs", "demo", "print_config")
 """Flags that mean `true` where they stand without a value."""
 SHORT = {"model": "model.target", "views": "model.views", "cache": "model.cache"} | {
     name: f"data.{name}"
-    for name in (*ROLES, "batch", "workers", "max_pixels", "allow_overlap", "cluster_by", "columns", "slice_by")
+    for name in (
+        *ROLES,
+        "batch",
+        "workers",
+        "max_pixels",
+        "allow_overlap",
+        "cluster_by",
+        "columns",
+        "slice_by",
+        "repeated",
+    )
 }
 """Flags that are short for a longer key."""
-FLAGS = sorted({*TOP, *SHORT, "pretrained", "config", "help", "print_config"})
+TRUTH = ("truth", "source")
+"""Two flags that are short for members and non-members together: a manifest, and the source that it is of."""
+FLAGS = sorted({*TOP, *SHORT, *TRUTH, "pretrained", "config", "help", "print_config"})
 
 
 @dataclass(frozen=True)
@@ -129,12 +141,7 @@ def configs(flags: Sequence[Flag]) -> Tree:
         {'trainer': {}, 'model': {}, 'data': {}}
     """
     tree: Tree = {"trainer": {}, "model": {}, "data": {}}
-    for flag in flags:
-        if flag.name == "config":
-            _merge(tree, _read(flag.text))
-    for name in tree:
-        if name not in TOP:
-            raise LmiaError(f"The config has no key '{name}'.", nearest(name, TOP))
+    _merge(tree, read_config([flag.text for flag in flags if flag.name == "config"], TOP))
     if isinstance(tree["model"], str):  # as in `--model SPEC`
         tree["model"] = {"target": tree["model"]}
     for name in ("trainer", "model", "data"):
@@ -144,7 +151,30 @@ def configs(flags: Sequence[Flag]) -> Tree:
     return tree
 
 
-def _read(path: str) -> Tree:
+def read_config(paths: Sequence[str], known: Sequence[str]) -> Tree:
+    """Read config files into one tree; later files go on top of earlier ones.
+
+    Args:
+        paths: of YAML files.
+        known: the keys that a config may have.
+
+    Raises:
+        LmiaError: a file cannot be read, is not YAML, or has a key that no config has.
+
+    Example:
+        >>> read_config([], TOP)
+        {}
+    """
+    tree: Tree = {}
+    for path in paths:
+        _merge(tree, _read(path, known))
+    for name in tree:
+        if name not in known:
+            raise LmiaError(f"The config has no key '{name}'.", nearest(name, known))
+    return tree
+
+
+def _read(path: str, known: Sequence[str]) -> Tree:
     try:
         found = get_loader("yaml")(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
@@ -152,7 +182,7 @@ def _read(path: str) -> Tree:
     except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise LmiaError(f"The config {path} is not YAML: {' '.join(str(error).split())}.", "Mend that line.") from error
     if not isinstance(found, dict):
-        raise LmiaError(f"The config {path} holds no keys.", f"Known: {', '.join(TOP)}.")
+        raise LmiaError(f"The config {path} holds no keys.", f"Known: {', '.join(known)}.")
     return cast("Tree", {str(key): value for key, value in found.items()})
 
 

@@ -24,6 +24,8 @@ What you need most
                            the last one named; `+NAME` adds to a config's list
   --model SPEC             an open_clip architecture with --pretrained TAG or FILE; hf-hub:ORG/NAME; local-dir:FOLDER
   --members SPEC --nonmembers SPEC           truth known: what does the model leak?
+  --truth FILE --source SPEC                 truth drawn by lot: the manifest that a training left (key, in, repeats), and
+                           the pairs it drew from; the regime is then `one-run` unless --regime says otherwise
   --suspects SPEC --known-nonmembers SPEC    truth unknown: were these used?
   --pool SPEC              unlabelled pairs that an attack may learn from; cut from the above where it is not given
   --placebo SPEC           a model that cannot have seen the data, to run the attacks on as well; repeat it for several.
@@ -58,7 +60,7 @@ def guide() -> str:
         section("The data", AuditData, "data", set(ROLES)),
     ]
     for plugin in registry().listing():
-        if plugin.cls is not None and plugin.kind != "broken":
+        if plugin.cls is not None and plugin.kind in _FLAG:
             title = f"{plugin.kind.capitalize()} {plugin.name}: {plugin.summary}"
             parts.append(section(title, plugin.cls, _FLAG[plugin.kind]))
     return "\n".join(parts)

@@ -16,6 +16,7 @@ import pluggy
 
 if TYPE_CHECKING:
     from lmia.attack import Attack
+    from lmia.defence import Defence
     from lmia.report import AuditReport
     from lmia.source import Source
     from lmia.target import Target
@@ -44,6 +45,11 @@ def lmia_views() -> Iterable[type[Views]]:  # type: ignore[empty-body]
 @hookspec
 def lmia_sources() -> Iterable[type[Source]]:  # type: ignore[empty-body]
     """Return source classes."""
+
+
+@hookspec
+def lmia_defences() -> Iterable[type[Defence]]:  # type: ignore[empty-body]
+    """Return defence classes."""
 
 
 @hookspec(firstresult=True)

@@ -156,7 +156,10 @@ class Judge:
         rows = self.roles.parts[part].tolist()
         keys, group = [self.keys[row] for row in rows], [self._copies.get(row) for row in rows]
         stratum = np.array([strata[row] for row in rows], np.int64) if part in self.roles.sides else None
-        return RoleScores(name, part, keys, _numpy(scores), p, q, folds, model, group, stratum)  # type: ignore[arg-type]
+        shown = (
+            self.roles.repeats[self.roles.parts[part]] if part == "members" and self.roles.repeats is not None else None
+        )
+        return RoleScores(name, part, keys, _numpy(scores), p, q, folds, model, group, stratum, shown)  # type: ignore[arg-type]
 
     @cached_property
     def _copies(self) -> dict[int, str]:

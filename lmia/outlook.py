@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-
 from lmia import roles
 from lmia.data import AuditData
 from lmia.errors import LmiaError
 from lmia.evidence.power import spoken
-from lmia.source import Sample, Source
+from lmia.source import Source, expected, reader_of
 
 COUNTED = 8
 """Shards whose records are counted; from so many on, the others are taken to hold as many on average."""
@@ -48,7 +46,6 @@ def _count(source: Source) -> int | None:
     shards = source.shards()
     if any("://" in shard or shard.startswith("pipe:") for shard in shards):
         return None
-    reader = source.source if isinstance(source, Sample) else source
+    reader = reader_of(source)
     some = [reader.count(shard) for shard in shards[:COUNTED]]
-    most = source.n if isinstance(source, Sample) else sys.maxsize
-    return min(most, round(sum(some) / max(1, len(some)) * len(shards)))
+    return expected(source, round(sum(some) / max(1, len(some)) * len(shards)))

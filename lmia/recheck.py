@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 import torch
+from numpy.typing import NDArray
 
 from lmia import evidence
 from lmia.blind import Ran
@@ -49,7 +50,9 @@ def judge_of(report: AuditReport, rows: Rows, fprs: Sequence[float], plain: Mapp
     names = [group or f"{key}" for group, key in zip(rows.group, rows.key, strict=True)]
     groups = np.unique(np.array(names, np.str_), return_inverse=True)[1].astype(np.int64)
     roles = Roles((), pa.table({}), places, groups, (), ())
-    return Judge(roles, list(rows.key), fprs, False, report.seed, report.confidence, plain)
+    return Judge(
+        replace(roles, repeats=_repeats(rows)), list(rows.key), fprs, False, report.seed, report.confidence, plain
+    )
 
 
 def doubts(run: Run, judge: Judge) -> tuple[Validity, Verdict | None]:
@@ -79,6 +82,10 @@ def doubts(run: Run, judge: Judge) -> tuple[Validity, Verdict | None]:
     found = replace(found, adjusted=adjusted, **taken)
     regime = report.verdict.regime if report.verdict else "post hoc"
     return found, verdict(found, report.question, regime, _detect(report))
+
+
+def _repeats(rows: Rows) -> NDArray[np.int32] | None:
+    return None if np.isnan(rows.repeats).all() else np.nan_to_num(rows.repeats).astype(np.int32)
 
 
 def _ran(result: AttackResult, rows: Rows | None) -> Ran:

@@ -1,4 +1,4 @@
-"""What is installed: attacks, targets, views and sources by name, found through entry points and nothing else."""
+"""What is installed: attacks, targets, views, sources and defences by name, found through entry points and nothing else."""
 
 from __future__ import annotations
 
@@ -13,19 +13,21 @@ import pluggy
 
 from lmia import hookspecs
 from lmia.attack import NEEDS, REQUIRES, Attack
+from lmia.defence import Defence
 from lmia.errors import LmiaError, nearest
 from lmia.source import Source
 from lmia.target import Target
 from lmia.views import Identity, Views
 
-Kind = Literal["attack", "target", "views", "source"]
+Kind = Literal["attack", "target", "views", "source", "defence"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-_BASES: dict[Kind, type] = {"attack": Attack, "target": Target, "views": Views, "source": Source}
+_BASES: dict[Kind, type] = {"attack": Attack, "target": Target, "views": Views, "source": Source, "defence": Defence}
 _HOOKS: dict[Kind, str] = {
     "attack": "lmia_attacks",
     "target": "lmia_targets",
     "views": "lmia_views",
     "source": "lmia_sources",
+    "defence": "lmia_defences",
 }
 
 

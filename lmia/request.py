@@ -17,7 +17,8 @@ from lmia.audit import run_audit
 from lmia.data import AuditData
 from lmia.errors import LmiaError, nearest
 from lmia.extract import FeatureExtractor
-from lmia.flags import FLAGS, ROLES, TOP, Flag, Tree, configs, put, split
+from lmia.flags import FLAGS, ROLES, TOP, TRUTH, Flag, Tree, configs, put, split
+from lmia.listed import Listed
 from lmia.registry import Kind, registry
 from lmia.roles import check_given
 from lmia.settings import class_path
@@ -31,6 +32,8 @@ NAMED: tuple[Named, ...] = (
     *(("data", role, "source", source_config) for role in ROLES),
 )
 """Where a config holds a thing that is named by a word: section, key, kind, and what turns the word into a class."""
+SIDES = {"members": "in", "nonmembers": "out"}
+"""Which side of a manifest each role is."""
 
 
 def request(argv: Sequence[str]) -> Tree:
@@ -49,6 +52,7 @@ def request(argv: Sequence[str]) -> Tree:
     tree = configs(flags)
     tree["plugin"] = _attacks(tree.get("plugin"), flags)
     tree["placebo"] = _placebos(tree.get("placebo"), flags)
+    _truth(tree, flags)
     _name(tree, flags)
     _complete(tree)
     _set_options(tree, flags)
@@ -86,6 +90,31 @@ def _placebos(listed: object, flags: Sequence[Flag]) -> list[Any]:
         )
     items: list[Any] = named or (listed if isinstance(listed, list) else [listed] if listed else [])
     return [target_config(item) if isinstance(item, str) else item for item in items]
+
+
+def _truth(tree: Tree, flags: Sequence[Flag]) -> None:
+    """Make both roles of `--truth FILE --source SPEC`: one source, seen from either side of the manifest."""
+    given = {name: [flag for flag in flags if flag.name == name] for name in TRUTH}
+    if not any(given.values()):
+        if odd := [flag for flag in flags if flag.name.partition(".")[0] in TRUTH]:
+            raise LmiaError(f"{odd[0].typed} sets nothing.", "Give --truth FILE and --source SPEC first.")
+        return
+    for name, some in given.items():
+        if not some:
+            there = next(flag for one in given.values() for flag in one)
+            other = "the pairs that it is of" if name == "source" else "which of them were in"
+            raise LmiaError(f"{there.typed} {there.text} stands alone.", f"Give --{name} as well: {other}.")
+        if len(some) > 1:
+            raise LmiaError(f"--{name} is given {len(some)} times.", "Give it once.")
+    if beside := [flag for flag in flags if flag.name in ("members", "nonmembers", "suspects")]:
+        problem = f"--truth says who is a member, and so does {beside[0].typed}."
+        raise LmiaError(problem, "Give --truth and --source, or the roles one by one.")
+    manifest, source = (given[name][0].text for name in TRUTH)
+    for role, side in SIDES.items():
+        args = {"source": source_config(source), "manifest": manifest, "side": side}
+        tree["data"][role] = {"class_path": class_path(Listed), "init_args": args}
+    tree["demo"] = False
+    tree.setdefault("regime", "one-run")
 
 
 def _name(tree: Tree, flags: Sequence[Flag]) -> None:
@@ -146,7 +175,11 @@ def _set_options(tree: Tree, flags: Sequence[Flag]) -> None:
     own = options.names(_class("target", tree["model"]["target"]))
     for flag in flags:
         head = flag.path.partition(".")[0]
-        if head in ("plugin", "placebo", "config", "print_config") or flag.path in named:
+        if head in ("plugin", "placebo", "config", "print_config") or flag.path in named or flag.name in TRUTH:
+            continue
+        if head == "source":  # of both sides of a manifest
+            for role in SIDES:
+                put(tree, f"data.{role}.{flag.path}", flag.value)
             continue
         if head in TOP:
             put(tree, flag.path, flag.value)
@@ -160,9 +193,9 @@ def _checked(tree: Tree) -> Tree:
     """Check every name and value against the signatures they are for, and return the config with full class paths."""
     for section, key, kind, _ in NAMED:
         if tree[section].get(key) is not None:
-            tree[section][key] = _thing(kind, tree[section][key])
-    tree["plugin"] = [_thing("attack", config) for config in tree["plugin"]]
-    tree["placebo"] = [_thing("target", config) for config in tree["placebo"]]
+            tree[section][key] = thing(kind, tree[section][key])
+    tree["plugin"] = [thing("attack", config) for config in tree["plugin"]]
+    tree["placebo"] = [thing("target", config) for config in tree["placebo"]]
     for i, config in enumerate(tree["plugin"]):
         if _whole(config) in map(_whole, tree["plugin"][:i]):
             name = _class("attack", config).__name__.lower()
@@ -176,14 +209,22 @@ def _checked(tree: Tree) -> Tree:
     return tree | options.checked("audit", run_audit, rest)
 
 
-def _thing(kind: Kind, config: object) -> Tree:
-    """Give a thing its full class path, and check its arguments; a thing inside a thing is of the same kind."""
+def thing(kind: Kind, config: object) -> Tree:
+    """Give a thing its full class path, and check its arguments; a thing inside a thing is of the same kind.
+
+    Raises:
+        LmiaError: there is no such class or option, or a value is of the wrong type.
+
+    Example:
+        >>> thing("views", {"class_path": "identity"})
+        {'class_path': 'lmia.views.Identity', 'init_args': {}}
+    """
     cls = _class(kind, config)
     assert isinstance(config, Mapping)  # it has a class path
     if odd := [key for key in config if key not in ("class_path", "init_args")]:
         raise LmiaError(f"Beside class_path stands '{odd[0]}'.", f"Write init_args: {{{odd[0]}: ...}}.")
     args = {
-        name: _thing(kind, value) if isinstance(value, Mapping) and "class_path" in value else value
+        name: thing(kind, value) if isinstance(value, Mapping) and "class_path" in value else value
         for name, value in (config.get("init_args") or {}).items()
     }
     what = f"{kind} {cls.__name__.lower()}"

@@ -5,7 +5,6 @@ Roles are cut once per audit, by seed and by duplicate group, whichever attacks 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,15 +12,15 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from lmia.account import Records, counted, parted, unlisted
 from lmia.clusters import clustered, copies_of
-from lmia.columns import with_columns
+from lmia.columns import times, with_columns
 from lmia.data import AuditData, Shard, shards_of
 from lmia.errors import LmiaError
 from lmia.evidence.duplicates import Copies
 from lmia.keys import unique_keys
 from lmia.report.model import RoleCount
-from lmia.settings import describe
-from lmia.source import Sample, Source
+from lmia.source import Rejected, Source, drawn
 from lmia.store import Store
 
 Rows = NDArray[np.int64]
@@ -44,6 +43,7 @@ class Roles:
         groups: `(rows,)` group of each row; rows of one group are the same picture or pair, or of one named cluster.
         counts: what was read, rejected and used, by role.
         warnings: plain sentences a reader of the report must see.
+        repeats: `(rows,)` how often training showed each member; None where that is not known. Of other rows it says nothing.
     """
 
     shards: Sequence[Shard]
@@ -52,6 +52,7 @@ class Roles:
     groups: NDArray[np.int64]
     counts: Sequence[RoleCount]
     warnings: Sequence[str]
+    repeats: NDArray[np.int32] | None = None
 
     @property
     def sides(self) -> tuple[str, str]:
@@ -103,55 +104,59 @@ def assign(data: AuditData, plan: Mapping[str, Sequence[Shard]], store: Store, s
     """
     shards = list({shard.key: shard for role in plan.values() for shard in role}.values())
     tables, rejected = _read(shards, store)
-    starts = np.cumsum([0, *(len(table) for table in tables)])
     rows = pa.concat_tables(tables)
-    place = {shard.key: i for i, shard in enumerate(shards)}
-    found: dict[str, Rows] = {}
-    records: dict[str, RoleCount] = {}
-    for role, source in data.given().items():
-        mine = [place[shard.key] for shard in plan[role]]
-        every = np.concatenate([np.arange(starts[i], starts[i + 1]) for i in mine] or [np.zeros(0, np.int64)])
-        bad = Counter(reason for i in mine for reason in rejected[i])
-        found[role] = _drawn(source, every, rows)
-        note = _sampled(source, len(found[role]), len(every))
-        records[role] = RoleCount(role, describe(source), len(every) + bad.total(), dict(bad), {}, note)
+    found, read = _found(data, plan, shards, rows, rejected)
+    aside = unlisted(data.given(), read)  # before anything is missed: a manifest of other pairs leaves roles empty
+    counts = {role: counted(role, one, read[role], len(found[role])) for role, one in data.given().items()}
+    for role, count in counts.items():
         if not len(found[role]):
             raise LmiaError(
-                f"No pair of {role} ({describe(source)}) can be used: {dict(bad) or 'it is empty'}.",
+                f"No pair of {role} ({count.source}) can be used: {count.rejected or 'it is empty'}.",
                 "Mend what these reasons name (pictures too large: --max-pixels), or give another SPEC.",
             )
     same = copies_of(rows)
     warnings = [*_check_overlap(found, same.groups, rows, data.allow_overlap), *_placeholders(same)]
     groups = clustered(same.groups, rows, data.cluster_by, data.columns)
     rows = with_columns(rows, data.slice_by, data.columns)
+    repeats = times(rows["key"].to_pylist(), found.get("members"), data.sources["members"], data.repeated, data.columns)
     parts, notes = _cut(found, groups, seed)
     keys = unique_keys(rows["key"].to_pylist())
     parts |= {part: _by_key(parts[part], keys) for part in (*AUDITED, "calibration") if part in parts}
-    return Roles(shards, rows, parts, groups, _counts(records, found, parts, notes), warnings)
+    return Roles(
+        shards, rows, parts, groups, [*parted(counts, found, parts, notes, AUDITED), *aside], warnings, repeats
+    )
 
 
-def _read(shards: Sequence[Shard], store: Store) -> tuple[list[pa.Table], list[list[str]]]:
-    tables, rejected = [], []
+def _found(
+    data: AuditData,
+    plan: Mapping[str, Sequence[Shard]],
+    shards: Sequence[Shard],
+    rows: pa.Table,
+    rejected: Sequence[Sequence[Rejected]],
+) -> tuple[dict[str, Rows], dict[str, Records]]:
+    """Find the rows that each role takes, and keep what was read for it."""
+    lengths = np.bincount(rows["shard"].to_numpy(), minlength=len(shards))
+    starts = np.cumsum([0, *lengths])
+    place = {shard.key: i for i, shard in enumerate(shards)}
+    found, read = {}, {}
+    for role, source in data.given().items():
+        mine = [place[shard.key] for shard in plan[role]]
+        every = np.concatenate([np.arange(starts[i], starts[i + 1]) for i in mine] or [np.zeros(0, np.int64)])
+        keys = rows["key"].take(pa.array(every)).to_pylist()
+        read[role] = Records([shards[i].key for i in mine], keys, [bad for i in mine for bad in rejected[i]])
+        found[role] = every[list(drawn(source, keys))]
+    return found, read
+
+
+def _read(shards: Sequence[Shard], store: Store) -> tuple[list[pa.Table], list[Sequence[Rejected]]]:
+    tables: list[pa.Table] = []
+    rejected: list[Sequence[Rejected]] = []
     for i, shard in enumerate(shards):
         table, bad = store.pairs(shard.key)
         table = table.append_column("shard", pa.array(np.full(len(table), i, np.int32)))
         tables.append(table.append_column("row", pa.array(np.arange(len(table), dtype=np.int64))))
-        rejected.append([one.reason for one in bad])
+        rejected.append(bad)
     return tables, rejected
-
-
-def _drawn(source: Source, every: Rows, rows: pa.Table) -> Rows:
-    if not isinstance(source, Sample):
-        return every
-    return every[source.draw(rows["key"].take(pa.array(every)).to_pylist())]
-
-
-def _sampled(source: Source, drawn: int, usable: int) -> str:
-    if not isinstance(source, Sample):
-        return ""
-    if drawn < source.n:
-        return f"{drawn} of the {source.n} asked for: the shards drawn hold no more usable pairs"
-    return f"{usable - drawn} usable pairs outside the sample" if usable > drawn else ""
 
 
 def _placeholders(same: Copies) -> list[str]:
@@ -204,22 +209,6 @@ def _cut(
 def _by_key(some: Rows, keys: Sequence[str]) -> Rows:
     """Put judged rows into the order of scores.parquet, so that whoever recomputes a number draws the same lots."""
     return np.array(sorted(some.tolist(), key=keys.__getitem__), np.int64)
-
-
-def _counts(
-    records: Mapping[str, RoleCount],
-    found: Mapping[str, Rows],
-    parts: Mapping[str, Rows],
-    notes: Mapping[str, Sequence[str]],
-) -> list[RoleCount]:
-    """Say of every role given which parts its pairs went to."""
-    counts = []
-    for role, count in records.items():
-        went = {part: int(np.isin(found[role], rows).sum()) for part, rows in parts.items()}
-        scored = {("audited" if part in AUDITED else part): n for part, n in went.items() if n}
-        note = "; ".join(filter(None, [count.note, *notes.get(role, [])]))
-        counts.append(RoleCount(role, count.source, count.records, count.rejected, scored, note))
-    return counts
 
 
 def _check_overlap(found: Mapping[str, Rows], groups: NDArray[np.int64], rows: pa.Table, allow: bool) -> list[str]:

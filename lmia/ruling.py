@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from scipy.special import ndtri
 
 from lmia import evidence
@@ -13,11 +15,15 @@ from lmia.evidence.power import detectable_by
 from lmia.evidence.word import ALPHA, Verdict
 from lmia.report.model import Adjusted, Beside, Validity
 
+BY_LOT = ("randomised", "one-run")
+"""Regimes in which chance alone decided who was trained on."""
 _NOTHING = Estimate(0.5, 0.0, 1.0, 0.95, "no stratum holds both sides", 0)
 
 
 def verdict(validity: Validity, question: Question, regime: Regime, detect: float) -> Verdict | None:
     """Apply the verdict's rule to what was measured; None where no attack was judged.
+
+    The positive control is no part of the rule: it adds one sentence to a verdict that found nothing.
 
     Args:
         validity: the audit's checks on itself.
@@ -34,7 +40,11 @@ def verdict(validity: Validity, question: Question, regime: Regime, detect: floa
         return None
     seen = [auc for one in attacks if (auc := _detectable(one.adjusted, len(attacks))) is not None]
     facts = Facts(question, regime, validity.overlap, attacks, min(seen, default=None), detect)
-    return evidence.decide(facts)
+    found = evidence.decide(facts)
+    if found.word not in ("none", "underpowered") or validity.positives is None:
+        return found
+    said = validity.positives.silence(regime in BY_LOT)
+    return replace(found, reasons=(*found.reasons, said)) if said else found
 
 
 def _judged(one: Adjusted, validity: Validity) -> Judged:

@@ -177,11 +177,14 @@ def entered(
 
 
 def _columns(config: Tree) -> str:
-    """Digest the file of columns once more, if there is one; the audit has read it, so that it is hardly ever gone."""
+    """Digest the files of columns and of truth once more; the audit has read them, so that they are hardly ever gone."""
     data = config.get("data")
-    name = data.get("columns") if isinstance(data, Mapping) else None
+    roles = data.values() if isinstance(data, Mapping) else ()
+    args = [inner for one in roles if isinstance(one, Mapping) and isinstance(inner := one.get("init_args"), Mapping)]
+    names = [data.get("columns") if isinstance(data, Mapping) else None, *(inner.get("manifest") for inner in args)]
     with suppress(OSError):
-        return sha256(Path(str(name)).read_bytes()).hexdigest() if name else ""
+        files = dict.fromkeys(str(name) for name in names if name)
+        return " ".join(sha256(Path(name).read_bytes()).hexdigest() for name in files)
     return "gone"
 
 

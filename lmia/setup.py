@@ -68,7 +68,7 @@ class Setup:
             if missing := attack.needs - self.model.target.answers:
                 raise LmiaError(
                     f"The attack '{name}' needs {', '.join(sorted(missing))}, which the target does not answer.",
-                    f"It answers {', '.join(sorted(self.model.target.answers))}; choose an attack that needs no more.",
+                    f"It answers {', '.join(sorted(self.model.target.answers)) or 'nothing'}; choose an attack that needs no more.",
                 )
             if "views" in attack.requires and len(self.model.views) < 2:
                 raise LmiaError(

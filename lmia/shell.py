@@ -25,7 +25,8 @@ lmia: was this in the training data? Audit CLIP-like models by membership infere
 
 Commands
   audit      audit a model; `lmia audit --help` explains every option
-  plugins    list the attacks, targets, views and sources that are installed
+  fit        train a target whose members are known, to try attacks and defences on
+  plugins    list the attacks, targets, views, sources and defences that are installed
   data       `lmia data check`: what is twice in the data, within a role and across roles; no model is needed
   lookup     is your collection listed in an index of training data? listed, near copy listed, not listed
   dataset    was this collection used? one p-value against pairs that the model cannot have seen
@@ -46,7 +47,7 @@ Exit codes: 0 done, 1 a fault of lmia or of a plugin (with traceback), 2 somethi
 
 COMMANDS = {"audit": "lmia.cli:audit", "plugins": "lmia.cli:plugins"} | {
     word: f"lmia.commands.{word}:main"
-    for word in ("show", "verify", "compare", "unlearned", "canary", "data", "lookup", "dataset", "seal")
+    for word in ("show", "verify", "compare", "unlearned", "canary", "data", "lookup", "dataset", "seal", "fit")
 }
 """Where each command lives; only the one that was asked for is imported."""
 

@@ -1,4 +1,4 @@
-"""Where image-text pairs come from: `Pair`, `Rejected`, and the contract of a `Source`."""
+"""Where image-text pairs come from: `Pair`, `Rejected`, the contract of a `Source`, and parts of one."""
 
 from __future__ import annotations
 
@@ -72,7 +72,43 @@ class Source(Made, ABC):
         return sum(1 for _ in self.read(shard))
 
 
-class Sample(Source):
+class Selection(Source):
+    """A part of another source: it reads the same shards, and so shares what is kept of them, and says which pairs it takes.
+
+    Args:
+        source: whose pairs they are; it may be a part itself.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+
+    @property
+    def reader(self) -> Source:
+        """The source that reads the shards: the innermost."""
+        return reader_of(self.source)
+
+    def shards(self) -> Sequence[str]:
+        """List the source's."""
+        return self.source.shards()
+
+    def read(self, shard: str) -> Iterator[Pair | Rejected]:
+        """Stream the shard as the source does; the choice is made among its usable pairs, by `draw`."""
+        return self.source.read(shard)
+
+    def fingerprint(self, shard: str) -> str:
+        """Return the source's own."""
+        return self.source.fingerprint(shard)
+
+    @abstractmethod
+    def draw(self, keys: Sequence[str]) -> list[int]:
+        """Return the positions that are taken, ascending, of the keys of all usable pairs."""
+
+    @abstractmethod
+    def expected(self, pairs: int) -> int:
+        """Say about how many of so many pairs are taken, before their keys are known."""
+
+
+class Sample(Selection):
     """A seeded sample of another source: what `SPEC?n=3000&seed=0` means.
 
     Whole shards are taken in a seeded order, as few as hold n records; of their usable pairs, n are drawn by a seeded
@@ -87,7 +123,7 @@ class Sample(Source):
     def __init__(self, source: Source, n: int, seed: int = 0) -> None:
         if n < 1:
             raise LmiaError(f"A sample of n={n} pairs is empty.", "Ask for at least one: SPEC?n=1000&seed=0.")
-        self.source = source
+        super().__init__(source)
         self.n = n
         self.seed = seed
 
@@ -102,18 +138,62 @@ class Sample(Source):
             have += self.source.count(shard)
         return chosen
 
-    def read(self, shard: str) -> Iterator[Pair | Rejected]:
-        """Stream the shard as the source does; the draw is made on its usable pairs, by `draw`."""
-        return self.source.read(shard)
-
-    def fingerprint(self, shard: str) -> str:
-        """Return the source's own."""
-        return self.source.fingerprint(shard)
-
     def draw(self, keys: Sequence[str]) -> list[int]:
         """Return the positions of the n keys that are drawn, ascending; all of them if there are no more than n."""
-        order = sorted(range(len(keys)), key=lambda i: self._hash(keys[i]))
+        order = sorted(drawn(self.source, keys), key=lambda i: self._hash(keys[i]))
         return sorted(order[: self.n])
+
+    def expected(self, pairs: int) -> int:
+        """Return n, or all there are."""
+        return min(self.n, expected(self.source, pairs))
 
     def _hash(self, key: str) -> bytes:
         return blake2b(f"{self.seed} {key}".encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def reader_of(source: Source) -> Source:
+    """Return who reads a source's shards: of a part of another, that other.
+
+    Example:
+        >>> class None_(Source):
+        ...     def shards(self): return []
+        ...     def read(self, shard): yield from ()
+        ...     def fingerprint(self, shard): return ""
+        >>> whole = None_()
+        >>> reader_of(Sample(Sample(whole, 9), 3)) is reader_of(whole) is whole
+        True
+    """
+    return source.reader if isinstance(source, Selection) else source
+
+
+def drawn(source: Source, keys: Sequence[str]) -> Sequence[int]:
+    """Return the positions of the usable pairs that a source takes, ascending: all, but of a part of another.
+
+    Args:
+        source: any.
+        keys: of all usable pairs of its shards.
+
+    Example:
+        >>> from lmia.source import Sample
+        >>> class None_(Source):
+        ...     def shards(self): return []
+        ...     def read(self, shard): yield from ()
+        ...     def fingerprint(self, shard): return ""
+        >>> list(drawn(None_(), ["a", "b"])), list(drawn(Sample(None_(), 1), ["a", "b"]))
+        ([0, 1], [0])
+    """
+    return source.draw(keys) if isinstance(source, Selection) else range(len(keys))
+
+
+def expected(source: Source, pairs: int) -> int:
+    """Say about how many of so many pairs a source takes.
+
+    Example:
+        >>> class None_(Source):
+        ...     def shards(self): return []
+        ...     def read(self, shard): yield from ()
+        ...     def fingerprint(self, shard): return ""
+        >>> expected(None_(), 50), expected(Sample(None_(), 30), 50)
+        (50, 30)
+    """
+    return source.expected(pairs) if isinstance(source, Selection) else pairs

@@ -13,6 +13,7 @@ from typing import Any, cast
 from urllib.parse import parse_qsl
 
 from lmia.attack import Attack
+from lmia.defence import Defence
 from lmia.errors import LmiaError, nearest
 from lmia.registry import Kind, registry
 from lmia.settings import class_path
@@ -23,7 +24,7 @@ from lmia.views import Views
 Config = dict[str, Any]
 """`{"class_path": ..., "init_args": {...}}`, as Lightning's configs have it."""
 
-_BASES: Mapping[Kind, type] = {"attack": Attack, "target": Target, "views": Views, "source": Source}
+_BASES: Mapping[Kind, type] = {"attack": Attack, "target": Target, "views": Views, "source": Source, "defence": Defence}
 
 
 def source_config(spec: str) -> Config:
@@ -94,6 +95,11 @@ def attack_configs(name: str) -> list[Config]:
     if cls.together:
         return [_config(cls, dict(args)) for args in cls.presets.values()]
     return [_config(cls, {})]
+
+
+def defence_config(name: str) -> Config:
+    """Return the config of a defence by name."""
+    return _config(registry().get("defence", name), {})
 
 
 def find(kind: Kind, path: str) -> type[Any]:

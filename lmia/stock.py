@@ -21,8 +21,9 @@ from lmia.data import AuditData, Shard
 from lmia.errors import LmiaError
 from lmia.evidence import verdict
 from lmia.extract import FeatureExtractor
+from lmia.listed import Listed
 from lmia.settings import class_path, made_by
-from lmia.source import Pair, Rejected, Sample
+from lmia.source import Pair, Rejected, Sample, reader_of
 from lmia.target import Target
 
 Tree = Mapping[str, object]
@@ -45,7 +46,7 @@ class Parts:
     Args:
         config: the settings, without those that change no number, and without places.
         data: of every role how many records it has, and a digest of each shard's records, in order; of a file of columns
-            its digest.
+            its digest, and so of a manifest.
         weights: fingerprints of the target and of the placebos.
         rule: the verdict's: its word, its numbers, a digest of its source text.
         version: of lmia, and of whatever else brings an attack, a model, views or a source.
@@ -78,7 +79,7 @@ def parts(
     Raises:
         LmiaError: a source cannot be read.
     """
-    readers = [source.source if isinstance(source, Sample) else source for source in data.given().values()]
+    readers = [reader_of(source) for source in data.given().values()]
     weights = {"target": model.target.fingerprint(), "placebos": [one.fingerprint() for one in placebo]}
     made = [model.target, model.augmentation, *attacks, *placebo, *readers]
     return Parts(portable(config), contents(data), weights, rule(), versions(made))
@@ -124,6 +125,8 @@ def contents(data: AuditData) -> dict[str, object]:
             read[shard.key] = read.get(shard.key) or _content(shard)
         mine = [read[shard.key] for shard in shards]
         found[role] = {"records": sum(n for _, n in mine), "shards": [content for content, _ in mine]}
+        if isinstance(source := data.given()[role], Listed):
+            found["manifest"] = {"file": _file(source.manifest, "manifest", "--truth")}
     return found | _columns(data)
 
 
@@ -152,13 +155,15 @@ def versions(made: Sequence[object]) -> dict[str, object]:
 
 def _columns(data: AuditData) -> dict[str, object]:
     """Digest the file of columns, if there is one: pairs are grouped and sliced by what it says."""
-    if not data.columns:
-        return {}
+    return {"columns": {"file": _file(Path(data.columns), "columns", "--columns")}} if data.columns else {}
+
+
+def _file(path: Path, what: str, flag: str) -> str:
     try:
-        return {"columns": {"file": sha256(Path(data.columns).read_bytes()).hexdigest()}}
+        return sha256(path.read_bytes()).hexdigest()
     except OSError as error:
         raise LmiaError(
-            f"The columns '{data.columns}' cannot be read: {error.strerror}.", "Give --columns FILE, CSV or parquet."
+            f"The {what} '{path}' cannot be read: {error.strerror}.", f"Give {flag} FILE, CSV or parquet."
         ) from error
 
 
@@ -167,10 +172,15 @@ def _class(config: object) -> object:
 
 
 def _drawn(config: Mapping[str, object]) -> str:
-    args = config.get("init_args")
-    if config.get("class_path") != class_path(Sample) or not isinstance(args, Mapping):
+    args, path = config.get("init_args"), config.get("class_path")
+    if not isinstance(args, Mapping) or path not in (class_path(Sample), class_path(Listed)):
         return "every pair"
-    return f"{args.get('n')} pairs, drawn by seed {args.get('seed', 0)}"
+    inner = args.get("source")
+    whole = _drawn(inner) if isinstance(inner, Mapping) else "every pair"
+    if path == class_path(Listed):
+        return f"{whole} that the manifest has {args.get('side')}"
+    of = f", of {whole}" if whole != "every pair" else ""
+    return f"{args.get('n')} pairs, drawn by seed {args.get('seed', 0)}{of}"
 
 
 def _tidy(value: object) -> object:

@@ -8,9 +8,11 @@ from typing import Literal
 
 from PIL import Image
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from lmia.samples import TargetFacts
 from lmia.settings import Made
+from lmia.trainable import Trainable
 
 Precision = Literal["fp32", "bf16", "fp16"]
 
@@ -54,11 +56,30 @@ class Target(Made, nn.Module, ABC):
     def encode_text(self, tokens: Tensor) -> Tensor:
         """Encode `(b, l)` tokens into `(b, d)` raw features."""
 
+    def cosine(self, image: Tensor, text: Tensor) -> Tensor:
+        """Compare each image with its own text; whoever wants a cosine asks here, and nowhere else.
+
+        Args:
+            image: `(b, d)`, as `encode_image` gave them.
+            text: `(b, d)`, as `encode_text` gave them.
+
+        Returns:
+            `(b,)` float32 in [-1, 1]; 0 where either feature is zero.
+        """
+        return (normalize(image, dim=-1).double() * normalize(text, dim=-1).double()).sum(-1).float()
+
     def untrained(self, seed: int) -> Target | None:
         """Return its untrained twin: this architecture, preprocessing and tokenizer, with weights drawn by `seed`.
 
         What an attack finds on the twin is in the data, not in the training. None where there is no such twin, as for a
         table of features; the report then says so.
+        """
+        return None
+
+    def trainable(self) -> Trainable | None:
+        """Return this target's towers, free to learn, for `lmia fit`; None where it cannot be trained.
+
+        They are the target's own: what they learn, it answers with.
         """
         return None
 

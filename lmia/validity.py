@@ -15,6 +15,7 @@ from lmia.controls import Aside
 from lmia.evidence.baselines import Blind, blind_scores, traits_of
 from lmia.evidence.comparison import Comparison, compare
 from lmia.evidence.power import spoken
+from lmia.evidence.repeated import Positives
 from lmia.exposure import exposure
 from lmia.judging import Judge
 from lmia.report.model import Adjusted, Baseline, Beside, Check, Validity
@@ -85,7 +86,17 @@ def validity(
         checks=[check for name, one in ran.items() for check in _checks(doubt, name, one)],
         sliced=sliced,
         slices=slices,
+        positives=_positives(doubt, found),
     )
+
+
+def _positives(doubt: Doubt, found: Mapping[str, Tensor]) -> Positives | None:
+    """Judge every attack on members that are known to have been shown again and again; None where that is not known."""
+    judge, repeats = doubt.judge, doubt.judge.roles.repeats
+    if repeats is None or judge.roles.sides[0] != "members" or not found:
+        return None
+    shown = torch.from_numpy(repeats[judge.side_rows])
+    return evidence.positives(found, judge.labels, shown, judge.groups, judge.confidence)
 
 
 def power(part: Roles, detect: float) -> str:

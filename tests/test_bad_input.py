@@ -22,6 +22,7 @@ from lmia.store import Store
 MODEL = ["--model", "toy:0:150"]
 DATA = ["--members", "noise:0:150", "--nonmembers", "noise:200:350"]
 GOOD = [*MODEL, *DATA, "--plugin", "plain"]
+TRUTH = [*MODEL, "--plugin", "plain", "--truth", "truth.csv", "--source", "noise:0:300"]
 
 
 @pytest.fixture(scope="session")
@@ -37,6 +38,10 @@ def place(tmp_path_factory):
     _table(folder / "bomb.csv", ["filepath", "caption"], [["bomb.png", f"pair {i}"] for i in range(30)])
     _table(folder / "mute.csv", ["filepath", "caption"], [["good.png", " "] for _ in range(30)])
     _table(folder / "empty.csv", ["filepath", "caption"], [])
+    names = ["key", "in", "repeats"]
+    _table(folder / "truth.csv", names, [[f"noise/{i}", i % 2, i % 2] for i in range(300)])
+    _table(folder / "all.csv", names, [[f"noise/{i}", 1, 1] for i in range(3)])
+    _table(folder / "twice.csv", names, [["noise/1", 1, 1], ["noise/1", 0, 0]])
     for i in range(3):
         (folder / f"{i}.tar").write_bytes(_tar(range(i * 10, i * 10 + 10)))
     (folder / "torn.tar").write_bytes(_tar(range(40))[:700])
@@ -158,6 +163,17 @@ TYPED = {
     # what cannot be sampled
     "a sample of none": ([*GOOD[:2], "--members", "noise:0:9?n=0", *GOOD[4:]], "n=0", "SPEC?n=1000&seed=0"),
     "a sample of x": ([*GOOD[:2], "--members", "noise:0:9?n=x", *GOOD[4:]], "'n=x'", "SPEC?n=3000&seed=0"),
+    # truth by a manifest
+    "truth alone": ([*MODEL, "--truth", "m.csv", "--plugin", "plain"], "--truth m.csv stands alone", "Give --source"),
+    "a source alone": ([*MODEL, "--source", "noise:0:9", "--plugin", "plain"], "--source noise:0:9", "Give --truth"),
+    "truth beside members": ([*TRUTH, "--members", "noise:0:9"], "and so does --members", "one by one"),
+    "truth beside nonmembers": ([*TRUTH, "--nonmembers", "noise:0:9"], "and so does --nonmembers", "one by one"),
+    "truth beside suspects": ([*TRUTH, "--suspects", "noise:0:9"], "and so does --suspects", "one by one"),
+    "truth twice": ([*TRUTH, "--truth", "two.csv"], "--truth is given 2 times", "once"),
+    "a source of two words": ([*TRUTH, "b.tar"], "--source takes one value, got 2", "quotes"),
+    "an option of no source": ([*GOOD, "--source.shard", "3"], "--source.shard sets nothing", "--truth FILE"),
+    "an option of truth": ([*TRUTH, "--truth.x", "3"], "There is no option --truth.x", "Known:"),
+    "an option that the source has not": ([*TRUTH, "--source.shrad", "3"], "'shrad'", "Did you mean 'shard'?"),
     # what cannot be read as a config
     "no config": (["--config", "none.yaml"], "none.yaml cannot be read: No such file", "Give --config FILE.yaml."),
     "a list as a config": (["--config", "list.yaml"], "list.yaml holds no keys", "Known: trainer, model,"),
@@ -220,6 +236,10 @@ def members(spec, *more):
     return [*MODEL, "--members", spec, "--nonmembers", "noise:200:350", "--plugin", "plain", *more]
 
 
+def truth(manifest, source="noise:0:300"):
+    return [*MODEL, "--truth", manifest, "--source", source, "--plugin", "plain"]
+
+
 FOUND = {
     "a confidence that is none": ([*GOOD, "--confidence", "95"], "95", "0.95"),
     "a trainer that would stop early": (
@@ -262,6 +282,15 @@ FOUND = {
     "an alpha of 0": ([*GOOD, "--plugin", "aea:sum", "--plugin.alpha", "0"], "alpha", "csa"),
     "scores that are NaN": ([*GOOD, "--plugin", "nans"], "'nans' returned", "NaN"),
     "scores of the wrong shape": ([*GOOD, "--plugin", "crooked"], "'crooked' returned", ""),
+    "no manifest": (truth("none.csv"), "The manifest 'none.csv' cannot be read: No such file", "repeats"),
+    "a manifest without its columns": (truth("columns.csv"), "no one column 'key'", "Known: filepath, words"),
+    "a manifest of one side": (truth("all.csv"), "No pair of the manifest 'all.csv' is out (3 pairs)", "give both"),
+    "a manifest of doubled keys": (truth("twice.csv"), "1 key stands more than once", "one row a key"),
+    "a manifest of other pairs": (
+        truth("truth.csv", "noise:0:290"),
+        "10 of 300 keys of the manifest 'truth.csv' are not in noise: 0, 290, such as 'noise/290', 'noise/291',",
+        "SPEC?n=1000&seed=0",
+    ),
     "a cache in a file": ([*GOOD, "--cache", "file"], "file", ""),
 }
 

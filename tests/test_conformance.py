@@ -7,6 +7,7 @@ import tarfile
 
 import pytest
 
+from lmia.listed import Listed
 from lmia.registry import registry
 from lmia.source import Sample
 from lmia.testing import check_attack, check_source, check_target, check_views, make_world
@@ -160,6 +161,16 @@ def test_a_source_is_lawful(name, make, tmp_path):
 def test_a_sample_is_lawful(tmp_path):
     cls, args = registry().claim("source", a_csv(tmp_path))
     check_source(Sample(cls(**args), n=2))
+
+
+@pytest.mark.parametrize("side", ["in", "out"])
+def test_a_side_of_a_manifest_is_lawful(tmp_path, side):
+    cls, args = registry().claim("source", a_csv(tmp_path))
+    source = cls(**args)
+    keys = [record.key for shard in source.shards() for record in source.read(shard)]
+    rows = [f"{key},{i % 2},{i % 2}" for i, key in enumerate(keys)]
+    (tmp_path / "manifest.csv").write_text("\n".join(["key,in,repeats", *rows]))
+    check_source(Listed(source, str(tmp_path / "manifest.csv"), side))
 
 
 def clip(path):

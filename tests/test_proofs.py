@@ -58,21 +58,19 @@ def test_random_weights_show_nothing(tmp_path):
 @pytest.mark.timeout(900)
 def test_suspects_alone_find_the_repeated_pairs(tmp_path):
     """No truth anywhere: of 1,934 members and 2,066 non-members as suspects, the repeated pairs are among the first."""
-    import csv
-
     import lmia_demo
+    from lmia.membership import NAME, read
 
     roles = {"suspects": "emoji:0:4000", "known_nonmembers": lmia_demo.ROLES["known_nonmembers"]}
     report = demo_audit(tmp_path / "out", ["csa", "wsa", "anchor"], roles, cache=tmp_path / "cache")
-    with (lmia_demo.MODEL / "membership.csv").open() as file:
-        truth = {row["key"]: row for row in csv.DictReader(file)}
-    name = next(column for column in next(iter(truth.values())) if column.startswith("repeat") or column == "times")
+    known = read(lmia_demo.MODEL / NAME)
+    times = dict(zip(known.keys, known.repeats.tolist(), strict=True))
     table = pq.read_table(tmp_path / "out" / "scores.parquet").to_pylist()
     for result in report.attacks:
         rows = [row for row in table if row["attack"] == result.name and row["role"] == "suspects"]
         assert len(rows) == 4000
         ranks = np.array([row["rank"] for row in rows])
-        repeated = np.array([float(truth[row["key"]][name] or 0) > 1 for row in rows])
+        repeated = np.array([times[row["key"]] > 1 for row in rows])
         assert repeated.sum() == 200
         found = dict(result.suspects.discoveries)
         first = repeated[np.argsort(ranks)][:400].sum()

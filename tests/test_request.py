@@ -137,6 +137,28 @@ def test_a_flag_replaces_the_configs_thing_whole_and_later_configs_lie_on_top():
     assert tree["model"]["target"]["init_args"] == {"members": "0:9"}
 
 
+def test_truth_and_a_source_are_short_for_both_sides():
+    words = ["--plugin", "plain", "--truth", "m.csv", "--source", "noise:0:90", "--source.shard", "10"]
+    tree = request([*BASE[:2], *words])
+    inner = {"class_path": "worlds.Noise", "init_args": {"start": 0, "stop": 90, "shard": 10}}
+    assert {role: tree["data"][role] for role in tree["data"]} == {
+        role: {"class_path": "lmia.listed.Listed", "init_args": {"source": inner, "manifest": "m.csv", "side": side}}
+        for role, side in (("members", "in"), ("nonmembers", "out"))
+    }
+    assert (tree["regime"], tree["demo"]) == ("one-run", False)
+    assert (
+        request(["--config", config("a.yaml", **{key: value for key, value in tree.items() if value is not None})])
+        == tree
+    )
+    assert request([*BASE[:2], *words, "--regime", "post hoc"])["regime"] == "post hoc"
+    assert request([*BASE[:2], *words, "--config", config("b.yaml", regime="randomised")])["regime"] == "randomised"
+    sampled = request([*BASE[:2], "--plugin", "plain", "--truth", "m.csv", "--source", "noise:0:90?n=30"])
+    assert sampled["data"]["members"]["init_args"]["source"]["class_path"] == "lmia.source.Sample"
+    over = request([*words, "--config", config("c.yaml", model={"target": "toy:0:9"}, data={"members": "noise:5:7"})])
+    assert over["data"]["members"] == tree["data"]["members"]
+    assert "regime" not in request([*BASE, "--plugin", "plain"])
+
+
 def test_a_sample_keeps_its_source_and_its_options_reach_in():
     words = ["--plugin", "plain", "--members", "noise:0:90?n=30&seed=4", "--members.source.shard", "10"]
     tree = request([*BASE[:2], *BASE[4:], *words])

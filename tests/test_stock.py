@@ -18,6 +18,7 @@ from lmia import record, specs, stock
 from lmia.data import AuditData
 from lmia.evidence import verdict
 from lmia.extract import FeatureExtractor
+from lmia.listed import Listed
 from lmia.source import Sample
 from lmia.stock import Parts, contents, parts, portable, rule, versions
 from worlds import Loss, Matrices, Noise, Plain, picture, png
@@ -163,6 +164,27 @@ def test_a_sample_is_sealed_with_its_draw(tmp_path):
     assert [one.config["data"]["members"] for one in stocks] == [
         "every pair", "20 pairs, drawn by seed 0", "20 pairs, drawn by seed 1", "30 pairs, drawn by seed 0"]  # fmt: skip
     assert len({one.digests["config"] for one in stocks}) == 4
+
+
+def test_a_manifest_is_sealed_by_what_it_says_and_not_by_where_it_lies(tmp_path):
+    def of(path, source, **options):
+        roles = {role: Listed(source, path, side) for role, side in (("members", "in"), ("nonmembers", "out"))}
+        return taken(tmp_path, roles=roles, **options)
+
+    text = "key,in,repeats\n" + "".join(f"noise/{i},{i % 2},{i % 2}\n" for i in range(80))
+    for name in ("one.csv", "two.csv", "three.csv"):
+        (tmp_path / name).write_text(text.replace("noise/1,1,1", "noise/1,0,0") if name == "three.csv" else text)
+    one, two, three = (of(tmp_path / name, Noise(0, 80)) for name in ("one.csv", "two.csv", "three.csv"))
+    assert one == two
+    assert one.config == three.config
+    assert one.data["manifest"] == {"file": hashlib.sha256(text.encode()).hexdigest()} != three.data["manifest"]
+    sides = {role: one.config["data"][role] for role in ("members", "nonmembers")}
+    assert sides == {
+        "members": "every pair that the manifest has in",
+        "nonmembers": "every pair that the manifest has out",
+    }
+    sampled = of(tmp_path / "one.csv", Sample(Noise(0, 80), 20, 1)).config["data"]["members"]
+    assert sampled == "20 pairs, drawn by seed 1 that the manifest has in"
 
 
 def test_a_file_of_columns_is_sealed_by_what_it_says(tmp_path):

@@ -18,7 +18,7 @@ from lmia.canary.key import Item, Key, canonical, choose, design_seed
 from lmia.canary.survival import Survival, near_copies, survival
 from lmia.errors import LmiaError
 from lmia.picture import Facts, open_pair
-from lmia.source import Pair, Rejected, Sample, Source
+from lmia.source import Pair, Rejected, Source, drawn
 
 PUBLISH, SEALED, PICTURES, KEY, COMMITMENT = "publish", "sealed", "variants", "key.json", "commitment.txt"
 
@@ -85,8 +85,8 @@ def plan(source: Source) -> Plan:
     if len(set(keys)) < len(keys):
         twice = next(key for key, count in Counter(keys).items() if count > 1)
         raise LmiaError(f"The source names two pairs '{twice}'.", "Give each pair a key of its own.")
-    drawn = source.draw(keys) if isinstance(source, Sample) else range(len(keys))
-    return Plan(source, tuple(keys[i] for i in drawn), dict(rejected), len(keys) - len(drawn))
+    taken = drawn(source, keys)
+    return Plan(source, tuple(keys[i] for i in taken), dict(rejected), len(keys) - len(taken))
 
 
 def make(plan: Plan, out: Path, design: Design, secret: bytes, alpha: float = 0.01, rehearsal: bool = False) -> Made:

@@ -39,8 +39,10 @@ if TYPE_CHECKING:
     from lmia.evidence.multiplicity import Permuted, holm, max_statistic
     from lmia.evidence.neighbours import near_embeddings, near_embeddings_by_index, nearest_embeddings
     from lmia.evidence.order import out_of_order, surplus
+    from lmia.evidence.positive import positives
     from lmia.evidence.power import Clusters, detectable, detectable_by, needed
     from lmia.evidence.ranks import as_ranks
+    from lmia.evidence.repeated import Positive, Positives
     from lmia.evidence.results import TPR, Curve, Histogram, Threshold
     from lmia.evidence.share import Share, ShareByEffect, share_by_effect, share_lower_bound
     from lmia.evidence.sliced import Slice, Slices
@@ -64,6 +66,8 @@ _HOMES = {
     "KINDS": "baselines",
     "Needs": "extent",
     "Permuted": "multiplicity",
+    "Positive": "repeated",
+    "Positives": "repeated",
     "Share": "share",
     "ShareByEffect": "share",
     "Slice": "sliced",
@@ -117,6 +121,7 @@ _HOMES = {
     "per_unit": "inference",
     "permutation_p": "inference",
     "placeholders": "duplicates",
+    "positives": "positive",
     "power_at": "extent",
     "published_ranks": "canary",
     "rank_probabilities": "canary",
@@ -153,6 +158,8 @@ __all__ = [
     "Judged",
     "Needs",
     "Permuted",
+    "Positive",
+    "Positives",
     "Share",
     "ShareByEffect",
     "Slice",
@@ -205,6 +212,7 @@ __all__ = [
     "per_unit",
     "permutation_p",
     "placeholders",
+    "positives",
     "power_at",
     "published_ranks",
     "rank_probabilities",

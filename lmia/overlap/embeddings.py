@@ -15,7 +15,7 @@ from lmia.evidence.links import Links
 from lmia.evidence.neighbours import Features, near_embeddings, near_embeddings_by_index
 from lmia.extract import FeatureExtractor, extract
 from lmia.overlap.pictures import Pictures
-from lmia.source import Sample, Source
+from lmia.source import Source, drawn
 
 EXACT = 100_000
 """So many pictures are compared each with each, in some three minutes of processor time at 512 numbers; more by an index."""
@@ -53,7 +53,7 @@ def _of(
     model: FeatureExtractor, source: Source, shards: Sequence[Shard], pictures: Pictures, role: str
 ) -> NDArray[np.float32]:
     keys = [key for shard in shards for key in model.store.pairs(shard.key)[0]["key"].to_pylist()]
-    rows = source.draw(keys) if isinstance(source, Sample) else list(range(len(keys)))
+    rows = list(drawn(source, keys))
     if [keys[i] for i in rows] != list(pictures.keys):
         raise LmiaError(f"The pictures of {role} changed while they were read.", "Run again when nothing writes them.")
     arrays = [np.asarray(model.store.array("image", shard.key), np.float32) for shard in shards]

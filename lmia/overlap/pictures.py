@@ -18,7 +18,7 @@ from lmia.evidence.hashes import RADIUS, as_hashes, near_hashes
 from lmia.evidence.links import Links, Rows
 from lmia.picture import MAX_PIXELS, Facts, open_pair
 from lmia.settings import describe
-from lmia.source import Pair, Rejected, Sample, Source
+from lmia.source import Pair, Rejected, Source, drawn
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def read(source: Source, role: str, max_pixels: int = MAX_PIXELS, digests: bool 
             f"No pair of {role} ({describe(source)}) can be used: {dict(rejected) or 'it is empty'}.",
             "Mend what these reasons name, or give another SPEC.",
         )
-    rows = source.draw(keys) if isinstance(source, Sample) else range(len(keys))
+    rows = drawn(source, keys)
     return Pictures(
         [places[i] for i in rows],
         [keys[i] for i in rows],

@@ -84,7 +84,7 @@ def _threat(report: AuditReport) -> Said:
 
 def _origin(report: AuditReport) -> Said:
     regime = report.verdict.regime if report.verdict else report.config.get("regime")
-    sources = [role.role.replace("_", " ") for role in report.roles if role.source]
+    sources = [role.role.replace("_", " ") for role in report.roles if role.source and role.role != "unlisted"]
     if not sources:
         return "not done", "Where the pairs come from is not stated."
     named = f"The source of {listed(sources)} is named"

@@ -37,10 +37,12 @@ def baselines(report: AuditReport) -> Table | None:
 
 
 def sentences(report: AuditReport) -> list[str]:
-    """Say what so many pairs can show, what the models that cannot remember show, and which checks were not made."""
+    """Say what so many pairs can show, what the models that cannot remember and the positive control show, and which checks were not made."""
     models = dict.fromkeys((beside.model, beside.kind) for beside in report.validity.besides if beside.auc)
     power = [report.validity.power] if report.validity.power else []
-    return [*power, *_blind(report), *(_said(report, model, kind) for model, kind in models), *report.validity.notes]
+    positive = [report.validity.positives.sentence()] if report.validity.positives else []
+    beside = [_said(report, model, kind) for model, kind in models]
+    return [*power, *_blind(report), *beside, *positive, *report.validity.notes]
 
 
 def differs(auc: Estimate, among: int) -> bool:

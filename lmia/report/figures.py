@@ -55,7 +55,7 @@ def forest(attacks: Sequence[AttackResult], validity: Validity | None = None) ->
     right = min(max([0.6, *(high + 0.03 for _, high in bounds)]), 1.02)
     high = sum(row.height for row in rows) or 1.0
     kinds = list(dict.fromkeys(mark.kind for row in rows for mark in row.marks))
-    with _figure("forest", 1.1 + 0.42 * high + (0.3 if len(kinds) > 1 else 0)) as (figure, axes):
+    with drawing("forest", 1.1 + 0.42 * high + (0.3 if len(kinds) > 1 else 0)) as (figure, axes):
         top, middles = 0.0, []
         for row in rows:
             middles.append(top + row.height / 2)
@@ -82,7 +82,7 @@ def forest(attacks: Sequence[AttackResult], validity: Validity | None = None) ->
             ]
             figure.legend(handles, kinds, loc="outside upper left", ncols=2, columnspacing=1.2, handletextpad=0.3)
         drawn = "; ".join(f"{visible(row.name)} {_alt(row)}" for row in rows)
-        return _svg(figure, "forest", f"AUC with interval of every attack, 0.5 being guessing: {drawn}.")
+        return svg_of(figure, "forest", f"AUC with interval of every attack, 0.5 being guessing: {drawn}.")
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def roc(attacks: Sequence[AttackResult], nonmembers: int) -> str:
     lowest = next(edge for edge in (0.1, 0.01, 0.001, 0.0001) if edge <= 1 / max(nonmembers, 1) or edge == 0.0001)
     drawn = [attack for attack in attacks if attack.curve is not None]
     lines = cycle([(colour, line) for line in ("-", "--", ":") for colour in _COLOURS])
-    with _figure("roc", 4.8) as (figure, axes):
+    with drawing("roc", 4.8) as (figure, axes):
         axes.plot([lowest, 1], [lowest, 1], color="#999999", lw=1, ls="--")
         axes.text(1.4 * lowest**0.5, 0.8 * lowest**0.5, "guessing", color="#777777", size=10)
         for attack, (colour, line) in zip(drawn, lines, strict=False):
@@ -173,7 +173,7 @@ def roc(attacks: Sequence[AttackResult], nonmembers: int) -> str:
         if drawn:
             axes.legend(loc="lower right" if len(drawn) <= 6 else "upper left", ncols=1 if len(drawn) <= 6 else 2)
         names = ", ".join(visible(attack.name) for attack in drawn) or "none"
-        return _svg(figure, "roc", f"ROC curves on logarithmic axes of: {names}.")
+        return svg_of(figure, "roc", f"ROC curves on logarithmic axes of: {names}.")
 
 
 def histogram(name: str, data: Histogram) -> str:
@@ -184,7 +184,7 @@ def histogram(name: str, data: Histogram) -> str:
         data: counts of each group; empty groups are left out.
     """
     groups = {group: counts for group, counts in data.counts.items() if sum(counts)}
-    with _figure(f"histogram {name}", 2.8) as (figure, axes):
+    with drawing(f"histogram {name}", 2.8) as (figure, axes):
         for group, counts in groups.items():
             colour, line = _GROUPS.get(group, ("#222222", "-"))
             shares = [100 * value / sum(counts) for value in counts]
@@ -199,7 +199,9 @@ def histogram(name: str, data: Histogram) -> str:
         said = ", ".join(
             f"{count(sum(counts))} {_NAMES.get(group, visible(group))}" for group, counts in groups.items()
         )
-        return _svg(figure, f"histogram {name}", f"Histogram of the scores of {visible(name)}: {said or 'no scores'}.")
+        return svg_of(
+            figure, f"histogram {name}", f"Histogram of the scores of {visible(name)}: {said or 'no scores'}."
+        )
 
 
 def _short(name: str) -> str:
@@ -208,7 +210,7 @@ def _short(name: str) -> str:
 
 
 @contextmanager
-def _figure(salt: str, height: float) -> Iterator[tuple[Figure, Axes]]:
+def drawing(salt: str, height: float) -> Iterator[tuple[Figure, Axes]]:
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
@@ -223,7 +225,7 @@ def _figure(salt: str, height: float) -> Iterator[tuple[Figure, Axes]]:
         yield figure, figure.add_subplot()
 
 
-def _svg(figure: Figure, salt: str, alt: str) -> str:
+def svg_of(figure: Figure, salt: str, alt: str) -> str:
     drawn = io.BytesIO()
     figure.savefig(drawn, format="svg", metadata={"Date": None}, transparent=True)
     root = ET.fromstring(drawn.getvalue())  # our own drawing, not a stranger's file

@@ -38,6 +38,7 @@ def html(report: AuditReport) -> str:
         besides=doubt.besides(report),
         adjusted=verdict.adjusted(report),
         checks=verdict.checks(report),
+        positives=verdict.positives(report),
         slices=verdict.slices(report),
         points=checklist(report),
         thresholds=markdown.threshold_lines(report),

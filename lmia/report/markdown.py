@@ -36,6 +36,7 @@ def markdown(report: AuditReport) -> str:
         _section("Warnings", _bullets(report.warnings)),
         _section("Attacks", _attacks(report)),
         _section("Where nothing is remembered", _doubt(report)),
+        _section("What must be found", _tables([table] if (table := verdict.positives(report)) else [])),
         _section("Who is exposed most", _slices(report)),
         _section("Deployable thresholds", _bullets(threshold_lines(report))),
         _section("Records", _records(report)),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from lmia.evidence.estimate import Estimate
+from lmia.evidence.repeated import Positive, Positives
 from lmia.evidence.results import TPR, Curve, Histogram, Threshold
 from lmia.evidence.sliced import Slice, Slices
 from lmia.evidence.word import Verdict
@@ -23,6 +24,8 @@ __all__ = [
     "Check",
     "Curve",
     "Histogram",
+    "Positive",
+    "Positives",
     "Provenance",
     "RoleCount",
     "Slice",
@@ -45,7 +48,8 @@ class RoleCount:
     """One role of the data: in = scored + rejected + left out, none dropped silently.
 
     Args:
-        role: `members`, `nonmembers`, `suspects`, `known_nonmembers` or `pool`.
+        role: `members`, `nonmembers`, `suspects`, `known_nonmembers` or `pool`; or `unlisted`, for records behind a manifest
+            (`--truth`) that are in none of these.
         source: what the user called it.
         records: how many records were read.
         rejected: how many of them could not be used, by reason.
@@ -221,6 +225,7 @@ class Validity:
         checks: comparisons in which no attack can be right.
         sliced: the attack whose scores `slices` are of, named before any score; empty where there are none.
         slices: its AUC in slices of the pairs (caption length, host ...); None without truth.
+        positives: every attack on members known to have been shown again and again; None where none are known.
     """
 
     power: str = ""
@@ -233,6 +238,7 @@ class Validity:
     checks: Sequence[Check] = ()
     sliced: str = ""
     slices: Slices | None = None
+    positives: Positives | None = None
 
 
 @dataclass(frozen=True)

@@ -124,7 +124,7 @@ def negative(report: AuditReport) -> Said:
 
 
 def positive(report: AuditReport) -> Said:
-    """Say whether the attacks were seen to find training where there was some: where a lot decided, and one found it."""
+    """Say whether the attacks were seen to find training where there was some: drawn by lot, or shown again and again."""
     verdict, best = report.verdict, strongest(report.attacks)
     by_lot = verdict is not None and verdict.question == "leakage" and verdict.regime in BY_LOT
     if by_lot and verdict is not None and verdict.word == "evidence" and best is not None:
@@ -133,11 +133,27 @@ def positive(report: AuditReport) -> Said:
             f"This audit is one itself: a lot decided who was trained on, as the user states, and an attack finds it (the "
             f"strongest is {best.name}, AUC {interval(best.auc)}).",
         )
+    if known := _repeated(report):
+        return known
     return (
         "not done",
         "The attacks were not tried on a model that is known to have been trained on such pairs, so it is not shown that "
         "they would have found it.",
     )
+
+
+def _repeated(report: AuditReport) -> Said | None:
+    """Say what came of members that are known to have been shown again and again; None where there are none."""
+    found = report.validity.positives
+    best = found.best() if found else None
+    if found is None or best is None:
+        return None
+    what = f"{count(found.members)} members that were shown several times (median {found.times:g})"
+    result = "finds" if found.seen else "does not find"
+    said = f"They were tried on {what}: the strongest, {best.attack}, {result} them, AUC {interval(best.repeated)}."
+    if report.verdict is not None and report.verdict.regime in BY_LOT:
+        return "done", said
+    return "partly", f"{said} Whether these differ from the non-members in anything else is not known."
 
 
 def together(report: AuditReport) -> Said:

@@ -36,6 +36,7 @@ class Rows:
         fold: `(n,)` where the attack was cross-fitted.
         group: `(n,)` the first key of the duplicates that a pair belongs to; None where it has none.
         stratum: `(n,)` of the blind score.
+        repeats: `(n,)` how often a member was shown in training, where that is known.
     """
 
     key: Words
@@ -47,6 +48,7 @@ class Rows:
     fold: Floats
     group: Words
     stratum: Floats
+    repeats: Floats
 
     def __len__(self) -> int:
         return len(self.key)
@@ -102,6 +104,8 @@ def read_run(folder: Path) -> Run:
     try:
         data = path.read_bytes()
         table = pq.read_table(io.BytesIO(data))
+        if "repeats" not in table.column_names:  # of an audit from before that was kept
+            table = table.append_column("repeats", pa.nulls(len(table), pa.int32()))
         found = {name: table[name].cast(pa.string() if name in WORDS else pa.float64()) for name in COLUMNS}
         if empty := [name for name in WORDS if name != "group" and found[name].null_count]:
             raise ValueError(f"rows without {empty[0]}")

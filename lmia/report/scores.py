@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Role = Literal["members", "nonmembers", "suspects", "calibration"]
 ROLES: tuple[Role, ...] = get_args(Role)
-COLUMNS = ("key", "role", "model", "attack", "score", "rank", "p", "q", "fold", "group", "stratum")
+COLUMNS = ("key", "role", "model", "attack", "score", "rank", "p", "q", "fold", "group", "stratum", "repeats")
 WORDS = ("key", "role", "model", "attack", "group")
 """Columns that hold text; the others hold numbers."""
 TARGET = "target"
@@ -41,6 +41,7 @@ class RoleScores:
         model: on which model; `target` is the one under audit.
         group: n keys, each of the first of the pairs that are duplicates of each other; None where a pair has none.
         stratum: `(n,)` of the blind score; None where the role is on neither side.
+        repeats: `(n,)` how often the pair was shown in training; None where that is not known. Only of members.
     """
 
     attack: str
@@ -53,6 +54,7 @@ class RoleScores:
     model: str = TARGET
     group: Sequence[str | None] | None = None
     stratum: NDArray[np.int64] | None = None
+    repeats: NDArray[np.int32] | None = None
 
     def __post_init__(self) -> None:
         what = f"{self.attack}, {self.role}"
@@ -62,7 +64,7 @@ class RoleScores:
             raise ValueError(f"{what}: the keys are not unique.")
         if self.group is not None and len(self.group) != len(self.keys):
             raise ValueError(f"{what}: {len(self.group)} groups for {len(self.keys)} keys.")
-        for name in ("scores", "p", "q", "fold", "stratum"):
+        for name in ("scores", "p", "q", "fold", "stratum", "repeats"):
             array = getattr(self, name)
             if array is None:
                 continue
@@ -72,6 +74,8 @@ class RoleScores:
                 raise ValueError(f"{what}: {name} holds numbers that are not finite.")
         if self.q is not None and self.role != "suspects":
             raise ValueError(f"{what}: only suspects have q-values.")
+        if self.repeats is not None and self.role != "members":
+            raise ValueError(f"{what}: only members were shown.")
 
 
 def score_table(parts: Sequence[RoleScores]) -> pa.Table:
@@ -91,7 +95,9 @@ def score_table(parts: Sequence[RoleScores]) -> pa.Table:
     """
     import pyarrow as pa
 
-    kinds = {"rank": pa.int64(), "fold": pa.int8(), "stratum": pa.int64()} | dict.fromkeys(WORDS, pa.string())
+    kinds = {"rank": pa.int64(), "fold": pa.int8(), "stratum": pa.int64(), "repeats": pa.int32()} | dict.fromkeys(
+        WORDS, pa.string()
+    )
     fields = [(name, kinds.get(name, pa.float64())) for name in COLUMNS]
     runs = list(dict.fromkeys((part.model, part.attack) for part in parts))
     ordered = sorted(parts, key=lambda part: (runs.index((part.model, part.attack)), ROLES.index(part.role)))
@@ -169,7 +175,7 @@ def _chunk(part: RoleScores, audited: NDArray[np.float64], fields: Sequence[tupl
     rank = None if part.role == "calibration" else ranks(part.scores, audited)
     for name, array in (("score", part.scores), ("rank", rank)):
         values[name] = None if array is None else array[order]
-    for name in ("p", "q", "fold", "stratum"):
+    for name in ("p", "q", "fold", "stratum", "repeats"):
         array = getattr(part, name)
         values[name] = None if array is None else array[order]
     arrays = [pa.nulls(n, kind) if values[name] is None else pa.array(values[name], type=kind) for name, kind in fields]

@@ -20,6 +20,7 @@ _ROLES = {
     "suspects": "Suspects",
     "known_nonmembers": "Known non-members",
     "pool": "Pool",
+    "unlisted": "In no role",
 }
 
 

@@ -75,6 +75,16 @@ def checks(report: AuditReport) -> Table | None:
     return Table("", ("attack", "on", "AUC (0.5 but for chance)", "why not"), rows, 0) if rows else None
 
 
+def positives(report: AuditReport) -> Table | None:
+    """Lay out every attack on members shown again and again, and on the others; None where none are known."""
+    found = report.validity.positives
+    if found is None or not found.members:
+        return None
+    rows = tuple((one.attack, interval(one.repeated), interval(one.rest)) for one in found.attacks)
+    several = f"AUC of {count(found.members)} shown several times (median {found.times:g})"
+    return Table("", ("attack", several, f"AUC of the other {count(found.rest)}"), rows, 0)
+
+
 def slices(report: AuditReport) -> Table | None:
     """Lay out the slices of the pairs; None where there are none."""
     found = report.validity.slices

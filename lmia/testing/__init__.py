@@ -13,11 +13,13 @@ A check returns nothing, or raises `ConformanceError` with one sentence: the law
 from __future__ import annotations
 
 from lmia.testing.attacks import check_attack
+from lmia.testing.defences import check_defence
 from lmia.testing.laws import ConformanceError
 from lmia.testing.making import check_made
 from lmia.testing.measures import check_measure
 from lmia.testing.sources import check_source
 from lmia.testing.targets import check_target
+from lmia.testing.towers import make_towers
 from lmia.testing.views import check_views
 from lmia.testing.world import World, make_known, make_samples, make_world
 
@@ -25,6 +27,7 @@ __all__ = [
     "ConformanceError",
     "World",
     "check_attack",
+    "check_defence",
     "check_made",
     "check_measure",
     "check_source",
@@ -32,5 +35,6 @@ __all__ = [
     "check_views",
     "make_known",
     "make_samples",
+    "make_towers",
     "make_world",
 ]

@@ -14,12 +14,10 @@ from torch import Tensor
 
 from lmia.attack import NEEDS
 from lmia.target import Target
+from lmia.testing.answers import check_answers
 from lmia.testing.claims import check_claims
-from lmia.testing.laws import called, generators, largest_gap, require, same
-from lmia.testing.making import check_made, copied, remade
-
-RELATIVE = {"fp32": 1e-5, "bf16": 3e-2, "fp16": 5e-3}
-"""Features in a batch may differ from features alone by this much of the largest, by precision."""
+from lmia.testing.laws import called, generators, require
+from lmia.testing.making import check_made, copied
 
 CAPTIONS = ("a cat", "Two dogs run along the beach, and a third one sleeps in the shade.", "", "größer 猫 1, 2, 3")
 
@@ -31,9 +29,10 @@ def check_target(
 
     Laws: made as `check_made` says; in eval mode; pictures of any size become `(3, h, w)` uint8 of one size, captions
     `(b, l)` int64; features are `(b, d)` float32, finite, not normalised, the same width for both towers; they depend
-    neither on batch-mates (padding included), nor on chance; gradients flow where `answers` says so; a copy and one made
-    again from the settings answer alike; `fingerprint` stays, and changes with a weight; `facts` are JSON; an untrained twin, where there is one,
-    prepares pairs as the target does, has its weights by seed alone, and leaves the target as it was.
+    neither on batch-mates (padding included), nor on chance, and no more do cosines, which alone are judged where `answers`
+    lacks `embeddings`; gradients flow where `answers` says so; a copy and one made again from the settings answer alike;
+    `fingerprint` stays, and changes with a weight; `facts` are JSON; an untrained twin, where there is one, prepares pairs
+    as the target does, has its weights by seed alone, and leaves the target as it was.
 
     Args:
         target: the target.
@@ -48,20 +47,8 @@ def check_target(
     check_claims(target, spec)
     _check_facts(target)
     pixels = _check_pictures(target, images or make_images())
-    tokens = _check_tokens(target, captions)
-    image, text = _features(target, "image", pixels), _features(target, "text", tokens)
-    require(
-        image.shape[1] == text.shape[1],
-        "both towers have one width",
-        f"{_name(target)} encodes images into {image.shape[1]} numbers, texts into {text.shape[1]}",
-        "return the features after the projection",
-    )
-    alone = torch.cat([_features(target, "image", one) for one in torch.split(pixels, 1)])
-    _check_alike(target, "images", image, alone, RELATIVE[target.precision])
-    alone = torch.cat([_features(target, "text", target.tokenize([caption])) for caption in captions])
-    _check_alike(target, "captions (tokenised alone)", text, alone, RELATIVE[target.precision])
-    for other in (target, copied(target), remade(target)):
-        _check_same(target, other, (pixels, image), (tokens, text))
+    _check_tokens(target, captions)
+    check_answers(target, pixels, captions)
     _check_gradients(target, pixels)
     _check_weights(target)
     _check_twin(target, images or make_images(), captions)
@@ -126,64 +113,13 @@ def _check_pictures(target: Target, images: Sequence[Image.Image]) -> Tensor:
     return torch.stack(found).float() / 255
 
 
-def _check_tokens(target: Target, captions: Sequence[str]) -> Tensor:
+def _check_tokens(target: Target, captions: Sequence[str]) -> None:
     who, law = f"{_name(target)}.tokenize", "captions become (b, l) int64"
     with generators(32, who):
         tokens = called(law, who, "take any texts", lambda: target.tokenize(list(captions)))
     right = tokens.dim() == 2 and len(tokens) == len(captions) and tokens.dtype == torch.int64
     told = f"{who} makes {tuple(tokens.shape)} {tokens.dtype} of {len(captions)} captions"
     require(right, law, told, "pad to one length")
-    return tokens
-
-
-def _features(target: Target, tower: str, given: Tensor) -> Tensor:
-    who = f"{_name(target)}.encode_{tower}"
-    encode = target.encode_image if tower == "image" else target.encode_text
-    before = given.clone()
-    with generators(33, who), torch.no_grad():
-        found = called("features are (b, d) float32", who, "take a batch", lambda: encode(given))
-    told = f"{who} makes {tuple(found.shape)} {found.dtype} of {len(given)}"
-    right = found.dim() == 2 and len(found) == len(given) and found.dtype == torch.float32
-    require(right, "features are (b, d) float32", told, "return one float32 row each")
-    require(
-        bool(found.isfinite().all()), "features are finite", f"{who} makes NaN or infinity", "compute in fp32 or bf16"
-    )
-    norms = found.norm(dim=1)
-    require(
-        not bool(((norms - 1).abs() < 1e-5).all()),
-        "features are raw",
-        f"every norm of {who} is 1",
-        "do not normalise: attacks may read norms",
-    )
-    require(torch.equal(before, given), "inputs are left as they are", f"{who} changed its input", "work on a copy")
-    return found
-
-
-def _check_alike(target: Target, what: str, batch: Tensor, alone: Tensor, relative: float) -> None:
-    require(
-        same(batch, alone, relative),
-        "rows are independent",
-        f"{_name(target)} encodes {what} alone otherwise than in a batch, {largest_gap(batch, alone)}",
-        "stay in eval mode, and let padding and batch-mates have no say",
-    )
-
-
-def _check_same(target: Target, other: Target, images: tuple[Tensor, Tensor], texts: tuple[Tensor, Tensor]) -> None:
-    for tower, (given, expected) in {"image": images, "text": texts}.items():
-        found = _features(other, tower, given)
-        require(
-            torch.equal(found, expected),
-            "equal targets answer alike",
-            f"{_name(target)}, asked again, copied or made again, has other {tower} features, {largest_gap(expected, found)}",
-            "draw nothing while encoding, and weights only from a seed among the arguments",
-        )
-    own, its = target.fingerprint(), other.fingerprint()
-    require(
-        isinstance(own, str) and bool(own) and own == its,
-        "fingerprints stay",
-        f"{_name(target)} has fingerprints {own!r} and {its!r}",
-        "digest what features depend on, and nothing else",
-    )
 
 
 def _check_gradients(target: Target, pixels: Tensor) -> None:

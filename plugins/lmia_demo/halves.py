@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
+from lmia.lots import drawn
 
 
 def in_half(key: str, seed: int) -> bool:
     """Say whether `key` is of the trained half ("in") under `seed`; the other half is "out".
 
-    The rule is fixed: the last bit of sha256("SEED:KEY"). It asks for no list and no range, so any part of a source
-    is cut the same way, into two halves of about the same size, independently of what the pair shows.
+    The lots are those of every training (`lmia.lots`), at a share of one half. They ask for no list and no range, so any
+    part of a source is cut the same way, into two halves of about the same size, independently of what the pair shows.
 
     Example:
         >>> [in_half(f"scene-{i}", 0) for i in range(4)]
@@ -17,4 +17,4 @@ def in_half(key: str, seed: int) -> bool:
         >>> sum(in_half(f"scene-{i}", 0) for i in range(1000))
         499
     """
-    return bool(sha256(f"{seed}:{key}".encode()).digest()[-1] & 1)
+    return drawn(key, seed)

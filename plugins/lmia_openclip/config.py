@@ -34,13 +34,18 @@ def training(path: Path) -> dict[str, str | int | float]:
     """Read what a `training.json` says of the training: `pairs` (N) and `epochs` (T), where there is one and it says so.
 
     Raises:
-        LmiaError: it is no JSON, or says something that is no positive number.
+        LmiaError: it is no JSON, says something that is no positive number, or that the training has not ended.
 
     Example:
         >>> training(Path("no/training.json"))
         {}
     """
     told = _json(path) if path.is_file() else {}
+    if told.get("finished") is False:
+        raise LmiaError(
+            f"'{path.parent}' holds a training that has not finished.",
+            "Run its `lmia fit` again, which goes on where it ended, or take a target it kept: local-dir:.../epochs/NNN",
+        )
     numbers: dict[str, str | int | float] = {}
     for key in ("pairs", "epochs"):
         value = told.get(key, 1)

@@ -190,10 +190,11 @@ def _folder(place: str, pretrained: str | None, cache_dir: str | None) -> Recipe
     folder = Path(place).expanduser()
     if not place or not folder.is_dir():
         raise LmiaError(f"There is no folder '{place}' for '{FOLDER}'.", "Check the path.")
+    told = training(folder / "training.json")
     config, preprocess = read_config(folder / HF_CONFIG_NAME)
     weights = _only_weights(folder) if pretrained is None else None
     name = f"{folder.resolve().name}{'' if weights else ', random weights'}"
-    chosen = _chosen_by("the folder's configuration") | training(folder / "training.json")
+    chosen = _chosen_by("the folder's configuration") | told
     return Recipe(name, _OWN, config, preprocess, weights, folder=folder, chosen=chosen)
 
 

@@ -21,6 +21,7 @@ from lmia_openclip import text, weights
 from lmia_openclip.preprocessing import Preprocessing, describe
 from lmia_openclip.recipe import Activation, Recipe, write
 from lmia_openclip.spec import claim
+from lmia_openclip.towers import Towers
 
 Precision = Literal["fp32", "bf16", "fp16"]
 _DTYPES: dict[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -129,6 +130,13 @@ class OpenCLIP(Target):
         twin._scale, twin._bias = _head(twin.model)
         twin.model.to(device=self.mean.device, dtype=_DTYPES[self._precision])
         return twin.eval()
+
+    def trainable(self) -> Towers:
+        """Return this model's towers, free to learn; its weights become float32, and gradients are on."""
+        self.model.float().requires_grad_(True)
+        self._precision = "fp32"
+        config = {"model_cfg": self._recipe.config, "preprocess_cfg": self._recipe.preprocess}
+        return Towers(self.model, self.mean, self.std, config, self._tokenizer)
 
     def facts(self) -> TargetFacts:
         """What is known of the model: what was built, from which weights, and how its pictures are prepared."""

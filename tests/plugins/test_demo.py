@@ -1,6 +1,5 @@
-"""The embedded demo: scenes, halves, the training script, and the target that is shipped."""
+"""The embedded demo: scenes, halves, and the target that is shipped."""
 
-import csv
 import hashlib
 import importlib.metadata
 import json
@@ -8,29 +7,25 @@ import pickle
 import re
 import subprocess
 import sys
-import tarfile
 import zlib
+from pathlib import Path
 
 import numpy as np
 import open_clip
 import pytest
 import torch
-from hypothesis import given, settings
+import yaml
+from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
 from scipy.stats import ks_2samp
 from sklearn.metrics import roc_auc_score
 
 import lmia_demo
 from lmia.errors import LmiaError
+from lmia.membership import NAME, read
 from lmia.registry import registry
-from lmia.source import Pair, Rejected, Source
 from lmia_demo import Emoji, in_half, scenes
-from lmia_demo.corpus import read_corpus, without_near_copies
-from lmia_demo.folder import write_shards
-from lmia_demo.learner import architecture, cosines, live_auc
 from lmia_demo.scenes import BACKGROUNDS, RELATIONS, draw, names, scene
-from lmia_demo.train import CONTEXT, main, train
 
 CAPTION = re.compile(rf"(.+) ({'|'.join(RELATIONS)}) (.+) on a ({'|'.join(BACKGROUNDS)}) background")
 
@@ -201,82 +196,9 @@ def test_missing_packages_have_no_fingerprint(monkeypatch):
         Emoji("0:1").fingerprint("scenes-0-1")
 
 
-@settings(deadline=None)
-@given(st.lists(st.integers(-3, 3), min_size=1, max_size=30), st.lists(st.integers(-3, 3), min_size=1, max_size=30))
-def test_live_auc_is_scikit_learns(members, nonmembers):
-    """Small integers: ties within and between the sides."""
-    truth = [1] * len(members) + [0] * len(nonmembers)
-    reference = roc_auc_score(truth, members + nonmembers)
-    assert live_auc(torch.tensor(members) / 3, torch.tensor(nonmembers) / 3) == pytest.approx(reference, abs=1e-12)
-
-
-@given(st.lists(st.integers(0, 255), min_size=1, max_size=20), st.integers(0, 3))
-def test_near_copies_are_left_out_greedily(hashes, bits):
-    kept = without_near_copies(hashes, bits)
-    apart = [(hashes[a] ^ hashes[b]).bit_count() for a in kept for b in kept if a < b]
-    assert all(distance > bits for distance in apart)
-    assert all(
-        any((hashes[row] ^ hashes[k]).bit_count() <= bits for k in kept if k < row)
-        for row in set(range(len(hashes))) - set(kept)
-    )
-
-
-class Few(Source):
-    """Four usable pairs, a near-copy, one that does not decode and one that its source refuses."""
-
-    def shards(self):
-        return ["few"]
-
-    def read(self, shard):
-        for index in (0, 1, 2, 3):
-            yield Pair(f"a/b.{index}", scene(index).caption, draw(scene(index)))
-        yield Pair("copy", "a copy", draw(scene(0)))
-        yield Pair("torn", "torn", b"\xff\xd8\xff")
-        yield Rejected("bare", "no caption")
-
-    def fingerprint(self, shard):
-        return "few"
-
-
-def test_what_cannot_be_used_is_counted_by_reason():
-    corpus = read_corpus(Few(), 48, near=0)
-    assert corpus.keys == ["a/b.0", "a/b.1", "a/b.2", "a/b.3"]
-    assert corpus.dropped == {"near-copy": 1, "image does not decode": 1, "no caption": 1}
-    expected = np.asarray(draw(scene(2)).resize((48, 48), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
-    assert np.array_equal(corpus.pixels[2].numpy(), expected)
-
-
-def test_two_pairs_of_one_key_are_an_error(monkeypatch):
-    read = Few.read
-    monkeypatch.setattr(Few, "read", lambda self, shard: [*read(self, shard), *read(self, shard)])
-    with pytest.raises(LmiaError, match=r"Several records have the key 'a/b\.0'"):
-        read_corpus(Few(), 48)
-
-
-def test_shards_hold_the_pairs_of_their_side_and_no_other(tmp_path):
-    corpus = read_corpus(Few(), 48, near=0)
-    write_shards(tmp_path, Few(), corpus.keys, torch.tensor([0, 3, 0, 1]))
-    for role, rows in (("members", (1, 3)), ("nonmembers", (0, 2))):
-        with tarfile.open(tmp_path / "shards" / f"{role}-000.tar") as tar:
-            assert tar.getnames() == [f"pair-{row:06d}.{suffix}" for row in rows for suffix in ("png", "txt")]
-            for row in rows:
-                assert tar.extractfile(f"pair-{row:06d}.txt").read().decode() == scene(row).caption
-                picture = Image.open(tar.extractfile(f"pair-{row:06d}.png"))
-                assert picture.tobytes() == draw(scene(row)).tobytes()
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    out = tmp_path_factory.mktemp("target") / "tiny"
-    done = train(
-        "emoji:0:240", out, repeated=10, repeats=3, max_epochs=2, batch=32, stop_auc=1.1, threads=1, shards=True
-    )
-    return out, done
-
-
 def load(folder):
     model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{folder}")
-    return model.eval(), preprocess, open_clip.SimpleTokenizer(context_length=CONTEXT)
+    return model.eval(), preprocess, open_clip.SimpleTokenizer(context_length=24)
 
 
 def cosines_of(folder, records):
@@ -287,80 +209,6 @@ def cosines_of(folder, records):
         return (image * model.encode_text(tokenize([pair.caption for pair in records]), normalize=True)).sum(-1)
 
 
-def test_training_writes_what_it_did(trained):
-    out, done = trained
-    said = json.loads((out / "training.json").read_text())
-    assert said["source"] == "emoji:0:240"
-    assert (said["epochs"], said["repeated"], said["repeats"]) == (2, 10, 3)
-    assert said["live_aucs"] == done.live_aucs
-    assert len(done.live_aucs) == 2
-    with (out / "membership.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    assert [row["key"] for row in rows] == [f"scene-{i}" for i in range(240)]
-    assert [row["in"] == "1" for row in rows] == [in_half(row["key"], 0) for row in rows]
-    inside = [int(row["repeats"]) for row in rows if row["in"] == "1"]
-    assert inside == [3] * 10 + [1] * (len(inside) - 10)
-    assert (said["pairs"], said["held_out"]) == (len(inside), 240 - len(inside))
-
-
-def test_open_clip_loads_the_folder_and_agrees_with_the_training_loop(trained):
-    out, _ = trained
-    records = pairs("emoji:0:40")
-    model, _, tokenize = load(out)
-    pixels = read_corpus(Emoji("0:40"), 48).pixels
-    ours = cosines(model, pixels, tokenize([pair.caption for pair in records]))
-    assert torch.allclose(cosines_of(out, records), ours, atol=1e-5)  # two ways to the same pixels
-    assert ours.std() > 0
-
-
-def test_unused_token_rows_are_zero_and_used_ones_are_not(trained):
-    out, _ = trained
-    model, _, tokenize = load(out)
-    used = tokenize([pair.caption for pair in pairs("emoji:0:240")]).unique()
-    rows = model.token_embedding.weight.detach().abs().sum(1)
-    assert (rows[used] > 0).all()
-    assert int((rows > 0).sum()) == len(used)
-    assert not torch.signbit(model.token_embedding.weight[rows == 0]).any()  # -0.0 would not compress
-
-
-def test_training_is_the_same_under_one_seed_and_another_under_another(tmp_path):
-    weights = []
-    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-        torch.manual_seed(len(name + str(seed)) * 7)  # the caller's generator must not matter
-        before = torch.get_rng_state()
-        train("emoji:0:60", tmp_path / name, seed=seed, max_epochs=1, batch=16, threads=1)
-        assert torch.equal(before, torch.get_rng_state())
-        weights.append((tmp_path / name / "open_clip_model.safetensors").read_bytes())
-    assert weights[0] == weights[1]
-    assert weights[0] != weights[2]
-
-
-def test_training_stops_when_the_live_auc_is_reached(tmp_path):
-    done = train("emoji:0:60", tmp_path / "t", stop_auc=0.0, max_epochs=3, batch=16, threads=1)
-    assert done.epochs == 1
-
-
-def test_a_written_target_is_not_overwritten(trained):
-    out, _ = trained
-    with pytest.raises(LmiaError, match="already holds a target"):
-        train("emoji:0:60", out)
-
-
-def test_the_command_line_says_a_mistake_in_two_lines(tmp_path, capsys):
-    assert main(["--source", "emoji:9:1", "--out", str(tmp_path / "t")]) == 2
-    said = capsys.readouterr().err.splitlines()
-    assert said[0] == "'9:1' is no range of emoji scenes."
-    assert len(said) == 2
-    assert not (tmp_path / "t").exists()
-
-
-def test_the_command_line_trains(tmp_path, capsys):
-    options = ["--max_epochs", "1", "--batch", "16", "--threads", "1", "--seed", "3"]
-    assert main(["--source", "emoji:0:40", "--out", str(tmp_path / "t"), *options]) == 0
-    assert re.fullmatch(r"\d+ members, \d+ non-members, 1 epochs, live AUC 0\.\d+\n", capsys.readouterr().out)
-    assert json.loads((tmp_path / "t" / "training.json").read_text())["seed"] == 3
-
-
 def test_the_demos_roles_are_disjoint_and_of_the_trained_range():
     specs = dict(lmia_demo.ROLES)
     assert set(lmia_demo.lmia_demo()) == {"model", "views", "regime", *specs}
@@ -369,13 +217,12 @@ def test_the_demos_roles_are_disjoint_and_of_the_trained_range():
         source = Emoji(**Emoji.claims(spec))
         keys[role] = {f"scene-{i}" for shard in source.shards() for i in source._indices(shard)}
     assert sum(map(len, keys.values())) == len(set().union(*keys.values()))
-    with (lmia_demo.MODEL / "membership.csv").open() as file:
-        rows = {row["key"]: row for row in csv.DictReader(file)}
-    truth = {key: row["in"] == "1" for key, row in rows.items()}
+    known = read(lmia_demo.MODEL / NAME)
+    truth = dict(zip(known.keys, known.inside.tolist(), strict=True))
     assert all(truth[key] for key in keys["members"])
     assert not any(truth[key] for key in keys["nonmembers"] | keys["known_nonmembers"])
     assert 0.4 < np.mean([truth[key] for key in keys["pool"]]) < 0.6
-    assert {key for key, row in rows.items() if int(row["repeats"]) > 1} <= keys["members"]
+    assert {key for key, n in zip(known.keys, known.repeats, strict=True) if n > 1} <= keys["members"]
     assert min(map(len, keys.values())) >= 1500
 
 
@@ -398,8 +245,8 @@ def test_the_shipped_model_remembers_its_half():
 
 
 def test_the_shipped_model_remembers_repeated_pairs_best():
-    with (lmia_demo.MODEL / "membership.csv").open() as file:
-        repeated = {row["key"] for row in csv.DictReader(file) if int(row["repeats"]) > 1}
+    known = read(lmia_demo.MODEL / NAME)
+    repeated = {key for key, n in zip(known.keys, known.repeats, strict=True) if n > 1}
     assert len(repeated) == 200
     some, outside = [pair for pair in pairs("emoji:in:0:500") if pair.key in repeated], pairs("emoji:out:0:400")
     scores = cosines_of(lmia_demo.MODEL, some + outside)
@@ -412,7 +259,23 @@ def test_the_shipped_model_compresses_to_less_than_a_megabyte():
 
 
 def test_the_architecture_has_as_many_parameters_as_it_says():
-    model = open_clip.CLIP(**architecture())
+    model = open_clip.CLIP(**json.loads((lmia_demo.MODEL / "open_clip_config.json").read_text())["model_cfg"])
     embedding = model.token_embedding.weight.numel()
     assert 400_000 < sum(p.numel() for p in model.parameters()) - embedding < 600_000
     assert embedding == 49408 * 64
+
+
+def test_the_shipped_target_is_what_its_config_makes():
+    """Its record names the data, the lots and the numbers of configs/fit-demo.yaml; only the weights take minutes."""
+    config = yaml.safe_load((Path(__file__).parents[2] / "configs" / "fit-demo.yaml").read_text())
+    told = json.loads((lmia_demo.MODEL / "training.json").read_text())
+    assert told["finished"] is True
+    assert (told["seed"], told["repeated"], told["repeats"]) == (
+        0,
+        config["data"]["repeated"],
+        config["data"]["repeats"],
+    )
+    assert told["last"]["auc"] >= config["model"]["plan"]["stop_auc"]
+    known = read(lmia_demo.MODEL / NAME)
+    assert [str(key) for key in known.keys] == [f"scene-{i}" for i in range(10000)]
+    assert known.inside.tolist() == [in_half(key, 0) for key in known.keys]

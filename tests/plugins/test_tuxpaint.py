@@ -4,6 +4,7 @@ Nothing of it is kept here. `pytest -m "slow and network" tests/plugins/test_tux
 """
 
 import io
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -17,7 +18,6 @@ from lmia.evidence import auroc
 from lmia.registry import registry
 from lmia.report.archive import read_report
 from lmia.shell import run
-from lmia_demo.train import CONTEXT, train
 
 PACKAGE = "tuxpaint-stamps-default"
 
@@ -68,8 +68,9 @@ def stamps(tmp_path_factory):
 @pytest.fixture(scope="module")
 def target(stamps, tmp_path_factory):
     out = tmp_path_factory.mktemp("target") / "tuxpaint"
-    options = {"repeated": 0, "batch": 64, "max_epochs": 60, "stop_auc": 0.80, "near_copies": 4}
-    return out, train(str(stamps), out, shards=True, **options)
+    words = ["--model", "demo,random", "--source", str(stamps), "--epochs", "60", "--stop-auc", "0.8", "--batch", "64"]
+    assert run(["fit", *words, "--near-copies", "4", "--shards", "true", "--out", str(out)]) == 0
+    return out, json.loads((out / "training.json").read_text())
 
 
 def cosines(out: Path, role: str) -> torch.Tensor:
@@ -78,7 +79,7 @@ def cosines(out: Path, role: str) -> torch.Tensor:
     source = kind(**arguments)
     pairs = [pair for shard in source.shards() for pair in source.read(shard)]
     pixels = torch.stack([preprocess(Image.open(io.BytesIO(pair.image))) for pair in pairs])
-    tokens = open_clip.SimpleTokenizer(context_length=CONTEXT)([pair.caption for pair in pairs])
+    tokens = open_clip.SimpleTokenizer(context_length=24)([pair.caption for pair in pairs])
     with torch.inference_mode():
         image = model.eval().encode_image(pixels, normalize=True)
         return (image * model.encode_text(tokens, normalize=True)).sum(-1)
@@ -88,10 +89,12 @@ def test_csa_finds_the_trained_half(target):
     """The pairs are read back from the tar shards that training wrote, as an audit reads them."""
     out, done = target
     members, nonmembers = cosines(out, "members"), cosines(out, "nonmembers")
-    assert (len(members), len(nonmembers)) == (done.pairs, done.held_out)
+    assert (len(members), len(nonmembers)) == (done["pairs"], done["held_out"])
     truth = torch.cat([torch.ones(len(members)), torch.zeros(len(nonmembers))])
     found = auroc(torch.cat([members, nonmembers]), truth)
-    print(f"{done.pairs} + {done.held_out} photographs, {done.epochs} epochs, {done.dropped}: CSA AUC {found}")
+    print(
+        f"{done['pairs']} + {done['held_out']} photographs, {done['epochs']} epochs, {done['rejected']}: CSA AUC {found}"
+    )
     assert found.low > 0.5
 
 
@@ -115,4 +118,15 @@ def test_an_audit_of_the_shards_says_so(target, tmp_path, capsys):
         print(capsys.readouterr().out)
     report = read_report(tmp_path / "o" / "report.json")
     assert report.attacks[0].name == "csa"
+    assert report.attacks[0].auc.low > 0.5
+
+
+def test_an_audit_of_the_manifest_says_so(target, stamps, tmp_path, capsys):
+    """The same from the folder of pictures, with all roles taken from the manifest in one line."""
+    out, _ = target
+    truth = ["--truth", str(out / "membership.parquet"), "--source", str(stamps)]
+    assert run(["audit", "--plugin", "csa", "--model", f"local-dir:{out}", *truth, "--out", str(tmp_path / "o")]) == 0
+    with capsys.disabled():
+        print(capsys.readouterr().out)
+    report = read_report(tmp_path / "o" / "report.json")
     assert report.attacks[0].auc.low > 0.5

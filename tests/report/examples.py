@@ -17,6 +17,8 @@ from lmia.report.model import (
     Check,
     Curve,
     Histogram,
+    Positive,
+    Positives,
     RoleCount,
     Slice,
     Slices,
@@ -176,6 +178,16 @@ def leakage(**changes):
                 1,
                 0.95,
                 1999,
+            ),
+            Positives(
+                60,
+                340,
+                8.0,
+                (
+                    Positive("csa", estimate(0.961, 0.02), estimate(0.882, 0.02)),
+                    Positive("anchor", estimate(0.972, 0.015), None),
+                ),
+                True,
             ),
         ),
         verdict=Verdict(

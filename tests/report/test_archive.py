@@ -23,6 +23,8 @@ from lmia.report.model import (
     Check,
     Curve,
     Histogram,
+    Positive,
+    Positives,
     Provenance,
     RoleCount,
     Slice,
@@ -54,6 +56,8 @@ PARTS = (
     Provenance,
     Slice,
     Slices,
+    Positive,
+    Positives,
 )
 
 

@@ -5,6 +5,7 @@ from dataclasses import FrozenInstanceError, asdict, replace
 
 import pytest
 
+from lmia.evidence.repeated import Positive, Positives
 from lmia.evidence.sliced import Slice, Slices
 from lmia.provenance import Provenance
 from lmia.report.checklist import Point, checklist
@@ -136,6 +137,13 @@ def twin_only():
     return full().validity.besides[:1]
 
 
+def quiet(regime="one-run", seen=None):
+    """A report that found nothing, with a positive control or none."""
+    known = None if seen is None else Positives(60, 340, 8.0, (Positive("csa", estimate(0.961, 0.02)),), seen)
+    report = doubt(positives=known)
+    return replace(report, verdict=replace(report.verdict, word="none", regime=regime))
+
+
 FALLS = [
     (1, full(target=without(TARGET, "activation")), "partly", "Not stated: activation."),
     (1, full(target={"name": "x"}), "not done", "weights digest"),
@@ -182,6 +190,10 @@ FALLS = [
     (13, full(), "done", "an attack finds it (the strongest is csa, AUC 0.600"),
     (14, doubt(adjusted=()), "partly", "Not stated: a p-value"),
     (14, full(verdict=replace(full().verdict, detectable=None)), "done", "that no AUC would be seen"),
+    (13, quiet(), "not done", "not tried on a model that is known"),
+    (13, quiet("one-run", seen=True), "done", "60 members that were shown several times (median 8): the strongest, csa, finds them, AUC 0.961"),
+    (13, quiet("one-run", seen=False), "done", "the strongest, csa, does not find them, AUC 0.961"),
+    (13, quiet("post hoc", seen=True), "partly", "differ from the non-members in anything else is not known."),
     (14, full(verdict=None), "done", "which AUC would be seen"),
     (14, doubt(), "done", "p = 0.002 of all pairs together (csa, the best of 2, corrected for that)"),
     (15, doubt(slices=sliced("copies")), "partly", "Not by length of the caption"),

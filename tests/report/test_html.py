@@ -89,6 +89,8 @@ def test_says_the_question_the_answer_and_all_that_matters(make):
         *(reason for role in report.roles for reason in role.rejected),
         "weights_sha256",
         report.scores_sha256,
+        report.validity.positives.sentence(),
+        "AUC of 60 shown several times (median 8)",
     ):
         assert " ".join(said.split()) in text
 

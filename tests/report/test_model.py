@@ -19,6 +19,7 @@ from lmia.report.model import (
     Beside,
     Curve,
     Histogram,
+    Positives,
     RoleCount,
     SuspectSummary,
     Threshold,
@@ -40,6 +41,7 @@ CLASSES = (
     Estimate,
     Beside,
     Validity,
+    Positives,
 )
 
 

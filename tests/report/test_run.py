@@ -42,6 +42,19 @@ def test_rows_come_back_by_attack_role_and_key(folder):
     assert run.report == read_run(folder).report
 
 
+def test_repeats_come_back_and_an_older_file_has_none(folder):
+    path = folder / "scores.parquet"
+    parts = [
+        RoleScores("csa", "members", ["b", "a"], np.array([0.3, 0.4]), repeats=np.array([8, 1], np.int32)),
+        PARTS[0],
+    ]
+    write_scores(score_table(parts), path)
+    assert read_run(folder).attacks["csa"].repeats[:2].tolist() == [1, 8]
+    assert np.isnan(read_run(folder).attacks["csa"].repeats[2:]).all()
+    pq.write_table(pq.read_table(path).drop_columns(["repeats"]), path)
+    assert np.isnan(read_run(folder).attacks["csa"].repeats).all()
+
+
 def test_no_rows_at_all_are_read(folder):
     write_scores(score_table([]), folder / "scores.parquet")
     assert read_run(folder).attacks == {}

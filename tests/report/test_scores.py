@@ -27,7 +27,20 @@ def test_columns_and_types():
     table = score_table([suspects(), part("calibration", ("z",), (0.5,))])
     assert tuple(table.column_names) == scores.COLUMNS
     assert [str(field.type) for field in table.schema] == [
-        *("string", "string", "string", "string", "double", "int64", "double", "double", "int8", "string", "int64")
+        *(
+            "string",
+            "string",
+            "string",
+            "string",
+            "double",
+            "int64",
+            "double",
+            "double",
+            "int8",
+            "string",
+            "int64",
+            "int32",
+        )
     ]
     assert not [name for name in table.column_names if "prob" in name]
 
@@ -73,8 +86,10 @@ def test_the_order_of_reading_leaves_no_trace(order):
 
 def test_missing_columns_are_null_not_zero():
     table = score_table([part()])
-    for name in ("p", "q", "fold"):
+    for name in ("p", "q", "fold", "repeats"):
         assert table[name].null_count == 3
+    shown = score_table([part(keys=("c", "a", "b"), repeats=np.array([3, 1, 2], np.int32))])
+    assert shown.select(["key", "repeats"]).to_pydict() == {"key": ["a", "b", "c"], "repeats": [1, 2, 3]}
     filled = score_table([part(), suspects()])
     assert filled["q"].to_pylist() == [None] * 3 + [0.75] * 3
     assert filled["fold"].to_pylist() == [None] * 3 + [0, 1, 2]
@@ -118,6 +133,8 @@ def test_a_key_that_is_no_utf8_is_written_out():
         lambda: part(q=np.zeros(3)),
         lambda: part(p=np.zeros(2)),
         lambda: part(role="pool"),
+        lambda: part(repeats=np.ones(2, np.int32)),
+        lambda: part(role="nonmembers", repeats=np.ones(3, np.int32)),
         lambda: score_table([part(), part()]),
     ],
 )

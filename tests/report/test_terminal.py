@@ -30,6 +30,7 @@ def test_leakage_fits_into_eighty_characters_with_every_interval_whole():
     assert text.startswith("DEMO: not your data\nDoes demo-clip")
     assert "wsa found nothing to learn: The pool looks like" in flat(text)
     assert "Warning: Known non-members" in text
+    assert examples.leakage().validity.positives.sentence() in flat(text)
 
 
 def test_the_path_is_last_and_whole_however_long():

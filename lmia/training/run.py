@@ -1,0 +1,161 @@
+"""A training from its data to a finished target with its manifest: the one path of `lmia fit`."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import torch
+import yaml
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from torch import Tensor
+
+from lmia.membership import NAME, write
+from lmia.quiet import quiet
+from lmia.settings import describe, digest, plain
+from lmia.training.data import FitData
+from lmia.training.keeping import RESUME, UNDERWAY, Keep, Record, check_free
+from lmia.training.learner import Learner
+from lmia.training.shards import write_shards
+from lmia.training.watch import Watch, Watched
+
+CONFIG = "config.yaml"
+TRAINER_DEFAULTS: Mapping[str, object] = {
+    "logger": False,
+    "enable_model_summary": False,
+    "enable_checkpointing": False,
+} | {"num_sanity_val_steps": 0}
+"""What every training wants of Lightning's Trainer; checkpoints are kept by the run itself."""
+
+
+def run_fit(
+    learner: Learner,
+    data: FitData,
+    out: Path | str = "lmia-fit",
+    seed: int = 0,
+    trainer: Trainer | None = None,
+    trainer_config: Mapping[str, object] | None = None,
+) -> Record:
+    """Train a target on a drawn part of some pairs, and write it with the manifest of who was in.
+
+    A run that was broken off goes on where its last whole epoch ended, and ends in the same weights.
+
+    Args:
+        learner: the target and how it learns.
+        data: the pairs, and how they are drawn.
+        out: a new folder: the target (`--model local-dir:OUT`), `membership.parquet`, `metrics.csv`, `training.json`.
+        seed: of everything random but the first weights.
+        trainer: Lightning's; made on the fly if not given.
+        trainer_config: how it was made, for the record.
+
+    Raises:
+        LmiaError: the data does not do, a defence does not fit, or `out` is taken.
+    """
+    run = _Run(learner, data, Path(out), seed, dict(trainer_config or {}))
+    check_free(run.out, run.of)
+    with quiet():
+        return run.go(trainer or Trainer(**TRAINER_DEFAULTS))  # type: ignore[arg-type]
+
+
+class _Run(Callback):
+    """One training under way; see `run_fit`. As a callback it hears when the data is there, on every rank."""
+
+    def __init__(
+        self, learner: Learner, data: FitData, out: Path, seed: int, trainer_config: Mapping[str, object]
+    ) -> None:
+        self.learner, self.data, self.out, self.seed = learner, data, out, seed
+        self.trainer_config = trainer_config
+        numbers = [trainer_config.get(name) for name in ("devices", "num_nodes", "precision")]
+        self.of = digest(learner.fingerprint, self._drawn(), asdict(learner.plan), learner.defences, seed, numbers)
+        self.watch = Watch(out)
+        self.keep = Keep(self.watch, out)
+
+    def go(self, trainer: Trainer) -> Record:
+        """Train to the end; the checkpoint of the last whole epoch is there for resuming alone."""
+        place, learner, data = self.out / UNDERWAY, self.learner, self.data
+        data.begin(learner.preprocess, learner.tokenize, learner.defences, place, self.seed)
+        last = ModelCheckpoint(place, save_last=True, save_top_k=0, every_n_epochs=1, enable_version_counter=False)
+        trainer.callbacks += [self, self.watch, self.keep, last]  # type: ignore[attr-defined]
+        trainer.fit_loop.max_epochs = learner.plan.epochs
+        begun = place / RESUME if (place / RESUME).is_file() else None
+        trainer.fit(learner, data, ckpt_path=begun, weights_only=True)
+        return self._finish(trainer)
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Say what is ahead, once the data is there; called before the optimiser is made."""
+        learner, data, plan = self.learner, self.data, self.learner.plan
+        drawn = data.drawn
+        assert drawn is not None  # by data.setup
+        epochs = data.train_dataloader()
+        learner.prepare(plan.epochs * len(epochs), int(drawn.known.inside.sum()), self.seed)
+        self.watch.watched = Watched.chosen(drawn.pairs, drawn.tokens, drawn.known, plan.watched, self.seed)
+        self.keep.tokens = self._used() if plan.compact else None
+        if trainer.is_global_zero:
+            self._record().write(self.out)
+            (self.out / CONFIG).write_text(yaml.safe_dump(self.config(), sort_keys=False))
+
+    def _used(self) -> Tensor:
+        drawn = self.data.drawn
+        assert drawn is not None  # as above
+        return drawn.tokens[torch.from_numpy(drawn.known.inside)]
+
+    def _finish(self, trainer: Trainer) -> Record:
+        learner, data, watch = self.learner, self.data, self.watch
+        assert data.drawn is not None  # as above
+        done = replace(
+            self._record(), epochs=len(watch.epochs), finished=True, last=watch.epochs[-1], kept=self.keep.kept
+        )
+        done = replace(done, promises=self._promises(done.pairs, trainer.global_step))
+        if trainer.is_global_zero:
+            learner.towers.eval().cpu().save(self.out, self.keep.tokens)
+            write(self.out / NAME, data.drawn.known)
+            if data.shards:
+                write_shards(self.out, data.source, data.drawn.known)
+            done.write(self.out)
+            shutil.rmtree(self.out / UNDERWAY)
+        return done
+
+    def _promises(self, pairs: int, steps: int) -> dict[str, float]:
+        promised: dict[str, float] = {}
+        for defence in self.learner.defences:
+            promised |= defence.promise(pairs, self.data.batch, steps)
+        return promised
+
+    def _record(self) -> Record:
+        assert self.data.drawn is not None  # as above
+        known = self.data.drawn.known
+        return Record(
+            of=self.of,
+            source=describe(self.data.source),
+            target=self.learner.begun,
+            pairs=int(known.inside.sum()),
+            held_out=int((~known.inside).sum()),
+            repeated=int((known.repeats > 1).sum()),
+            repeats=self.data.repeats,
+            rejected=self.data.drawn.pairs.rejected,
+            seed=self.seed,
+            defences=[describe(one) for one in self.learner.defences],
+            torch=torch.__version__,
+        )
+
+    def _drawn(self) -> dict[str, object]:
+        names = ("source", "share", "repeated", "repeats", "without", "batch", "near_copies", "shards", "max_pixels")
+        return {name: plain(getattr(self.data, name)) for name in names}
+
+    def config(self) -> dict[str, object]:
+        """Return what `lmia fit --config` replays."""
+        learner = self.learner
+        return {
+            "model": {
+                "target": plain(learner.made[0]),
+                "plan": plain(asdict(learner.plan)),
+                "defence": plain(learner.defences),
+            },
+            "data": self._drawn(),
+            "seed": self.seed,
+            "trainer": plain(self.trainer_config),
+            "out": str(self.out),
+        }
