@@ -13,7 +13,7 @@ from itertools import chain
 from pathlib import Path
 
 import torch
-from lightning.pytorch import LightningDataModule
+from lightning.pytorch import LightningDataModule, Trainer
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
@@ -262,6 +262,16 @@ class AuditData(LightningDataModule):
             num_workers=workers,
             prefetch_factor=4 if workers else None,
             persistent_workers=False,
+        )
+
+
+def check_whole(trainer: Trainer) -> None:
+    """Refuse a trainer that would leave shards out (`LmiaError`)."""
+    limit = trainer.limit_predict_batches  # 1.0 is all, 1 is one
+    if not isinstance(limit, float) or limit != 1.0:
+        raise LmiaError(
+            f"The trainer is to stop early: limit_predict_batches={limit}.",
+            "Leave it out, and sample the data instead: SPEC?n=1000&seed=0.",
         )
 
 

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lmia.errors import LmiaError
 from lmia.settings import Made
 
 if TYPE_CHECKING:
@@ -89,3 +90,22 @@ class Defence(Made):
     def answers(self) -> bool:
         """Whether it changes the answers of a trained model."""
         return type(self).around is not Defence.around
+
+
+def defended(target: Target, defences: Sequence[Defence]) -> Target:
+    """Put defences of answers before a target, one before the other.
+
+    Raises:
+        LmiaError: one of them changes no answers.
+
+    Example:
+        >>> defended("the target itself", [])
+        'the target itself'
+    """
+    for one in defences:
+        if not one.answers:
+            name = type(one).__name__.lower()
+            problem = f"The defence '{name}' changes no answers, only a training."
+            raise LmiaError(problem, f"Train with it, and audit what comes out: lmia fit --defence {name}")
+        target = one.around(target)
+    return target

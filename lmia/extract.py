@@ -14,8 +14,8 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 
 from lmia.attack import Batch
-from lmia.data import AuditData, Read, Shard
-from lmia.errors import LmiaError
+from lmia.data import AuditData, Read, Shard, check_whole
+from lmia.defence import Defence, defended
 from lmia.measurement import Measurement
 from lmia.quiet import quiet
 from lmia.settings import digest, made_by, plain
@@ -38,15 +38,26 @@ class FeatureExtractor(LightningModule):
         target: the model under audit.
         views: the augmentation set for attacks that compare views; only they make it run.
         cache: where features are kept between runs; `$LMIA_CACHE` or the user's cache folder unless told.
+        defence: what answers in the target's stead, each before the one ahead of it in the list.
+
+    Raises:
+        LmiaError: a defence changes no answers, or the views do not begin with the identity.
     """
 
-    def __init__(self, target: Target, views: Views | None = None, cache: Path | None = None) -> None:
+    def __init__(
+        self,
+        target: Target,
+        views: Views | None = None,
+        cache: Path | None = None,
+        defence: list[Defence] | None = None,
+    ) -> None:
         super().__init__()
-        self.target = target
+        self.bare, self.defences = (target,), defence or []  # not as a module of its own: it is in the defended one
+        self.target = defended(target, self.defences)
         self.augmentation = views or Identity()
         self.views = checked_views(self.augmentation)
         self.cache = cache
-        self.store = Store(Path(cache) if cache else default_cache(), target.fingerprint())
+        self.store = Store(Path(cache) if cache else default_cache(), self.target.fingerprint())
         self.wanted: frozenset[str] = frozenset()
         self.measurements: Sequence[Measurement] = ()
         self.encoded = {"images": 0, "captions": 0}
@@ -231,16 +242,6 @@ class FeatureExtractor(LightningModule):
         self.store.write(key, shard.arrays(self.wanted), shard.bundles(names), shard.rows, shard.rejected)
 
 
-def _whole(trainer: Trainer) -> None:
-    """Refuse a trainer that would leave shards out."""
-    limit = trainer.limit_predict_batches  # 1.0 is all, 1 is one
-    if not isinstance(limit, float) or limit != 1.0:
-        raise LmiaError(
-            f"The trainer is to stop early: limit_predict_batches={limit}.",
-            "Leave it out, and sample the data instead: SPEC?n=1000&seed=0.",
-        )
-
-
 def _floats(raw: Tensor) -> Tensor:
     return raw.to(torch.float32).div_(255)
 
@@ -269,7 +270,7 @@ def extract(
         `shards`, `shards_cached`, `images_encoded`, `captions_encoded`, `seconds`, `pairs_per_second` and `devices`.
         The counts of encodings are this process's.
     """
-    _whole(trainer)
+    check_whole(trainer)
     distinct = list({shard.key: shard for shard in shards}.values())
     extractor.besides = nn.ModuleList(besides)
     for one in extractor.together:

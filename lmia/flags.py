@@ -51,7 +51,7 @@ SHORT = {"model": "model.target", "views": "model.views", "cache": "model.cache"
 """Flags that are short for a longer key."""
 TRUTH = ("truth", "source")
 """Two flags that are short for members and non-members together: a manifest, and the source that it is of."""
-FLAGS = sorted({*TOP, *SHORT, *TRUTH, "pretrained", "config", "help", "print_config"})
+FLAGS = sorted({*TOP, *SHORT, *TRUTH, "pretrained", "defence", "config", "help", "print_config"})
 
 
 @dataclass(frozen=True)

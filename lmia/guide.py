@@ -12,6 +12,7 @@ from lightning.pytorch import Trainer
 
 from lmia.audit import run_audit
 from lmia.data import AuditData
+from lmia.defence import Defence
 from lmia.extract import FeatureExtractor
 from lmia.flags import ROLES
 from lmia.registry import registry
@@ -30,6 +31,7 @@ What you need most
   --pool SPEC              unlabelled pairs that an attack may learn from; cut from the above where it is not given
   --placebo SPEC           a model that cannot have seen the data, to run the attacks on as well; repeat it for several.
                            The target's own architecture with random weights is always run
+  --defence NAME           what answers in the model's stead, such as `rounding`; repeat it for several
   --views NAME             the augmentation set, for attacks that compare views; `--views.k 8` is an option of it
   --out DIR                where the report goes (./lmia-audit)
   --fpr 0.01 0.001         false positive rates to report
@@ -41,7 +43,7 @@ What you need most
 SPEC: 'a/{000..009}.tar' (quoted), 'a/*.tar::b/*.tar', pairs.csv, .tsv, .jsonl, .parquet, or a folder.
       'SPEC?n=3000&seed=0' is a sample of it. Neither model nor data: the demo.
 """
-_FLAG = {"attack": "plugin", "target": "model", "views": "views", "source": "members"}
+_FLAG = {"attack": "plugin", "target": "model", "views": "views", "source": "members", "defence": "defence"}
 
 
 def guide() -> str:
@@ -56,14 +58,19 @@ def guide() -> str:
         section(
             "The audit", run_audit, None, {"model", "data", "plugin", "placebo", "trainer", "trainer_config", "demo"}
         ),
-        section("The model", FeatureExtractor, "model", {"target", "views"}),
+        section("The model", FeatureExtractor, "model", {"target", "views", "defence"}),
         section("The data", AuditData, "data", set(ROLES)),
     ]
     for plugin in registry().listing():
-        if plugin.cls is not None and plugin.kind in _FLAG:
+        if plugin.cls is not None and plugin.kind in _FLAG and not _of_training(plugin.cls):
             title = f"{plugin.kind.capitalize()} {plugin.name}: {plugin.summary}"
             parts.append(section(title, plugin.cls, _FLAG[plugin.kind]))
     return "\n".join(parts)
+
+
+def _of_training(cls: type) -> bool:
+    """Whether it is a defence that changes no answers: `lmia fit --help` has those."""
+    return issubclass(cls, Defence) and cls.around is Defence.around
 
 
 def trainer_guide() -> str:

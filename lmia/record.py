@@ -80,9 +80,10 @@ def config(
     return {
         "trainer": plain(trainer_config or {}),
         "model": {
-            "target": plain(model.target),
+            "target": plain(model.bare[0]),
             "views": plain(model.augmentation),
             "cache": str(model.cache) if model.cache else None,
+            "defence": plain(model.defences),
         },
         "data": {**{role: plain(source) for role, source in data.given().items()}, **data.options()},
         "plugin": [plain(attack) for attack in attacks],

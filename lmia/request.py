@@ -22,7 +22,7 @@ from lmia.listed import Listed
 from lmia.registry import Kind, registry
 from lmia.roles import check_given
 from lmia.settings import class_path
-from lmia.specs import attack_configs, find, source_config, target_config, views_config
+from lmia.specs import attack_configs, defence_config, find, source_config, target_config, views_config
 
 Named = tuple[str, str, Kind, Callable[[str], Any]]
 
@@ -52,6 +52,7 @@ def request(argv: Sequence[str]) -> Tree:
     tree = configs(flags)
     tree["plugin"] = _attacks(tree.get("plugin"), flags)
     tree["placebo"] = _placebos(tree.get("placebo"), flags)
+    tree["model"]["defence"] = defences(tree["model"].get("defence"), flags)
     _truth(tree, flags)
     _name(tree, flags)
     _complete(tree)
@@ -90,6 +91,30 @@ def _placebos(listed: object, flags: Sequence[Flag]) -> list[Any]:
         )
     items: list[Any] = named or (listed if isinstance(listed, list) else [listed] if listed else [])
     return [target_config(item) if isinstance(item, str) else item for item in items]
+
+
+def defences(listed: object, flags: Sequence[Flag]) -> list[Any]:
+    """List the configs of defences: those of a config, replaced by `--defence NAME`, which may come again and again.
+
+    Raises:
+        LmiaError: there is no such defence, or an option stands before any name.
+
+    Example:
+        >>> defences([], split(["--defence", "rounding", "--defence.digits", "1"]))
+        [{'class_path': 'lmia_defences.rounding.Rounding', 'init_args': {'digits': '1'}}]
+    """
+    items = listed if isinstance(listed, list) else [listed] if listed else []
+    found: list[Any] = [defence_config(item) if isinstance(item, str) else item for item in items]
+    replaced = False
+    for flag in flags:
+        if flag.name == "defence":
+            found = [*(found if replaced else []), defence_config(flag.text)]
+            replaced = True
+        elif flag.name.startswith("defence."):
+            if not found:
+                raise LmiaError(f"{flag.typed} stands before any --defence NAME.", "Name the defence first.")
+            put(found[-1], flag.name.removeprefix("defence."), flag.value)
+    return found
 
 
 def _truth(tree: Tree, flags: Sequence[Flag]) -> None:
@@ -175,7 +200,11 @@ def _set_options(tree: Tree, flags: Sequence[Flag]) -> None:
     own = options.names(_class("target", tree["model"]["target"]))
     for flag in flags:
         head = flag.path.partition(".")[0]
-        if head in ("plugin", "placebo", "config", "print_config") or flag.path in named or flag.name in TRUTH:
+        if (
+            head in ("plugin", "placebo", "defence", "config", "print_config")
+            or flag.path in named
+            or flag.name in TRUTH
+        ):
             continue
         if head == "source":  # of both sides of a manifest
             for role in SIDES:
@@ -200,6 +229,7 @@ def _checked(tree: Tree) -> Tree:
         if _whole(config) in map(_whole, tree["plugin"][:i]):
             name = _class("attack", config).__name__.lower()
             raise LmiaError(f"The attack '{name}' is asked for twice.", "Give one of them other settings.")
+    tree["model"]["defence"] = [thing("defence", config) for config in tree["model"]["defence"]]
     tree["trainer"] = options.checked("trainer", Trainer, tree["trainer"])
     tree["model"] = options.checked("model", FeatureExtractor, tree["model"])
     tree["data"] = options.checked("data", AuditData, tree["data"])

@@ -12,13 +12,14 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
 from lmia import options
+from lmia.defence import Defence
 from lmia.errors import LmiaError, nearest
 from lmia.flags import Flag, Tree, put, read_config, split
 from lmia.guide import section
 from lmia.quiet import quiet
 from lmia.registry import registry
-from lmia.request import thing
-from lmia.specs import defence_config, source_config, target_config
+from lmia.request import defences, thing
+from lmia.specs import source_config, target_config
 from lmia.training import FitData, Learner, Plan, Record, run_fit
 from lmia.training.run import TRAINER_DEFAULTS
 
@@ -44,6 +45,8 @@ What you need most
 """
 TOP = ("trainer", "model", "data", "out", "seed")
 """The keys of a config."""
+_NAMED = (("model", "target", "model", target_config), ("data", "source", "source", source_config))
+"""Where a config holds a thing that is named by a word: section, key, flag, and what turns the word into a class."""
 
 
 class Fitter(Trainer):
@@ -156,7 +159,7 @@ def guide() -> str:
     """
     parts = [START, section("The training", Plan, None), section("The data", FitData, None, {"source"})]
     for plugin in registry().listing():
-        if plugin.cls is not None and plugin.kind == "defence":
+        if plugin.cls is not None and plugin.kind == "defence" and plugin.cls.around is Defence.around:
             title = f"Defence {plugin.name}: {plugin.summary}"
             parts.append(section(title, plugin.cls, "defence"))
     return "\n".join(parts)
@@ -177,15 +180,15 @@ def request(argv: Sequence[str]) -> Tree:
     """
     flags = split(argv)
     tree = _configs(flags)
-    tree["model"]["defence"] = _defences(tree["model"].get("defence"), flags)
+    tree["model"]["defence"] = defences(tree["model"].get("defence"), flags)
+    for part, key, flag_name, name in _NAMED:
+        named = [flag.text for flag in flags if flag.name == flag_name]
+        given = named[-1] if named else tree[part].get(key)
+        if given is None:
+            raise LmiaError(f"No {key} is given.", f"Give --{flag_name} SPEC; `lmia fit --help` shows how.")
+        tree[part][key] = name(given) if isinstance(given, str) else given
     for flag in flags:
         _apply(tree, flag)
-    for section_, key, name in (("model", "target", target_config), ("data", "source", source_config)):
-        if tree[section_].get(key) is None:
-            flag_name = "--model SPEC" if key == "target" else "--source SPEC"
-            raise LmiaError(f"No {key} is given.", f"Give {flag_name}; `lmia fit --help` shows how.")
-        if isinstance(tree[section_][key], str):
-            tree[section_][key] = name(tree[section_][key])
     return _checked(tree)
 
 
@@ -197,31 +200,12 @@ def _configs(flags: Sequence[Flag]) -> Tree:
     return tree
 
 
-def _defences(listed: object, flags: Sequence[Flag]) -> list[Any]:
-    """List the defences: those of the config, replaced by `--defence NAME`, which may come again and again."""
-    items = listed if isinstance(listed, list) else [listed] if listed else []
-    found: list[Any] = [defence_config(item) if isinstance(item, str) else item for item in items]
-    replaced = False
-    for flag in flags:
-        if flag.name == "defence":
-            found = [*(found if replaced else []), defence_config(flag.text)]
-            replaced = True
-        elif flag.name.startswith("defence."):
-            if not found:
-                raise LmiaError(f"{flag.typed} stands before any --defence NAME.", "Name the defence first.")
-            put(found[-1], flag.name.removeprefix("defence."), flag.value)
-    return found
-
-
 def _apply(tree: Tree, flag: Flag) -> None:
     """Put a flag where it belongs: every option of the training and of the data has its own, short name."""
     head, _, rest = flag.name.partition(".")
-    if head in ("config", "defence"):
+    if head in ("config", "defence") or flag.name in ("model", "source"):
         return
-    if flag.name in ("model", "source"):
-        place = {"model": "model.target", "source": "data.source"}[flag.name]
-        tree[place.partition(".")[0]][place.partition(".")[2]] = flag.text
-    elif head in ("trainer", "data") and rest:
+    if head in ("trainer", "data") and rest:
         put(tree, flag.name, flag.value)
     elif head in ("model", "source") and rest:
         put(tree, f"{'model.target' if head == 'model' else 'data.source'}.{rest}", flag.value)

@@ -11,6 +11,7 @@ from lmia import judging, ledger, record, roles, specs
 from lmia.attack import Attack
 from lmia.audit import run_audit
 from lmia.data import AuditData
+from lmia.defence import Defence
 from lmia.errors import LmiaError
 from lmia.extract import FeatureExtractor
 from lmia.flags import ROLES, Tree
@@ -80,7 +81,8 @@ def taken(tree: Tree) -> tuple[Parts, Past]:
     target = cast("Target", specs.build("target", tree["model"]["target"]))
     views = _made("views", tree["model"].get("views"))
     cache = tree["model"].get("cache")
-    model = FeatureExtractor(target, cast("Views | None", views), Path(cache) if cache else None)
+    defence = [cast("Defence", specs.build("defence", one)) for one in tree["model"].get("defence") or []]
+    model = FeatureExtractor(target, cast("Views | None", views), Path(cache) if cache else None, defence)
     data = _data(tree["data"])
     attacks = [cast("Attack", specs.build("attack", one)) for one in tree["plugin"]]
     placebo = [cast("Target", specs.build("target", one)) for one in tree["placebo"]]

@@ -25,7 +25,7 @@ from lmia.quiet import quiet
 from lmia.registry import Kind
 from lmia.report.aside import write_aside
 from lmia.source import Source
-from lmia.study.grid import MANIFEST, Cell, Training
+from lmia.study.grid import DEFENCE, MANIFEST, Cell, Training
 from lmia.study.plan import Tree
 from lmia.target import Target
 from lmia.training import FitData, Learner, Plan, run_fit
@@ -74,7 +74,7 @@ def train(training: Training, out: Path) -> None:
     if trained(training, out) is not None:
         return
     place, tree, started = out / TRAININGS / training.key, training.config, time.perf_counter()
-    model = tree["model"]
+    model, begun = tree["model"], (place / TRAINED).is_file()
     target = cast("Target", specs.build("target", model["target"]))
     defences = [cast("Defence", specs.build("defence", one)) for one in model.get("defence") or []]
     learner = Learner(target, Plan(**model.get("plan", {})), defences)
@@ -83,7 +83,8 @@ def train(training: Training, out: Path) -> None:
     with quiet():
         trainer = Trainer(**{**TRAINER_DEFAULTS, "enable_progress_bar": False, **asked})
     run_fit(learner, data, place, tree["seed"], trainer, asked)
-    _write(place.with_suffix(".json"), {"seconds": round(time.perf_counter() - started, 2)})
+    if not begun:  # the rest of a training says nothing of how long one takes
+        _write(place.with_suffix(".json"), {"seconds": round(time.perf_counter() - started, 2)})
 
 
 def audit(cell: Cell, out: Path) -> None:
@@ -112,7 +113,7 @@ def close(cell: Cell, out: Path, told: Mapping[str, object]) -> None:
 def _audit(cell: Cell, out: Path) -> None:
     tree, place = _located(cell.audit, out / TRAININGS / cell.training.key / MANIFEST_FILE), target_of(cell, out)
     target = specs.target(f"local-dir:{place}")
-    for one in tree.get("defence") or []:
+    for one in tree.get(DEFENCE) or []:
         target = cast("Defence", specs.build("defence", one)).around(target)
     views = cast("Views | None", _made("views", tree["model"].get("views")))
     model = FeatureExtractor(target, views, Path(tree["model"].get("cache") or out / CACHE))

@@ -9,7 +9,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
@@ -17,13 +17,17 @@ from lmia.errors import LmiaError, nearest
 from lmia.flags import TOP as AUDIT_KEYS
 from lmia.flags import put
 from lmia.listed import Listed
+from lmia.request import thing
 from lmia.settings import class_path, digest
 from lmia.source import Sample
+from lmia.specs import defence_config
 from lmia.study.plan import ROOTS, Overrides, Study, Tree
 
 Request = Callable[[Sequence[str]], Tree]
 """Turns words behind `lmia fit` or `lmia audit` into a checked config."""
 FIT_KEYS = ("trainer", "model", "data", "seed", "out")
+DEFENCE: Final = "defence"
+"""Beside the keys of an audit: what is put around the trained target before it is asked anything."""
 OWN = {"fit": ("seed", "out"), "audit": ("seed", "out", "demo", "seal")}
 """What a study says itself, of every cell."""
 SIDES = {"members": "in", "nonmembers": "out"}
@@ -113,7 +117,7 @@ def grid(study: Study, fit: Request, audit: Request) -> list[Cell]:
 def _overridden(study: Study, chosen: Mapping[str, str]) -> Tree:
     """Lay the chosen levels over the base, factor by factor; two that set one key are a mistake."""
     tree: Tree = deepcopy({"fit": study.fit, "audit": study.audit, "kept": study.kept})
-    for root, known in (("fit", FIT_KEYS), ("audit", AUDIT_KEYS)):
+    for root, known in (("fit", FIT_KEYS), ("audit", (*AUDIT_KEYS, DEFENCE))):
         for key in tree[root]:
             _check_key(root, key, known)
     setter: dict[str, str] = {}
@@ -137,7 +141,7 @@ def _check_path(factor: str, level: str, path: str) -> None:
         problem = f"The level '{level}' of '{factor}' sets '{path}', which is no part of a study."
         raise LmiaError(problem, f"Begin with one of fit., audit., or write kept. {nearest(root, ROOTS)}")
     if rest:
-        _check_key(root, rest.partition(".")[0], FIT_KEYS if root == "fit" else AUDIT_KEYS)
+        _check_key(root, rest.partition(".")[0], FIT_KEYS if root == "fit" else (*AUDIT_KEYS, DEFENCE))
 
 
 def _check_key(root: str, key: str, known: Sequence[str]) -> None:
@@ -154,8 +158,11 @@ def _cell(
     fit = _resolved(name, {**base["fit"], "seed": seed}, ask[0], asked)
     kept = base["kept"]
     _check_kept(name, kept, fit)
-    audit = _resolved(name, _audited(base["audit"], fit, seed), ask[1], asked)
+    asks = {key: value for key, value in base["audit"].items() if key != DEFENCE}
+    audit = _resolved(name, _audited(asks, fit, seed), ask[1], asked)
     audit = {**audit, "model": {key: value for key, value in audit["model"].items() if key != "target"}}
+    if defences := base["audit"].get(DEFENCE):
+        audit[DEFENCE] = [thing(DEFENCE, defence_config(one) if isinstance(one, str) else one) for one in defences]
     return Cell(dict(levels), seed, Training(fit), kept, audit)
 
 

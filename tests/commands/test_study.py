@@ -33,11 +33,3 @@ def test_a_study_that_fails_whole_is_a_mistake(tmp_path, monkeypatch):
     with pytest.raises(LmiaError, match="No cell could be made; 'x a, seed 1': 0 of the 200 pairs are in") as error:
         main(["mine.yaml"])
     assert "log.txt" in error.value.remedy
-
-
-@pytest.mark.parametrize("name", sorted(shipped()))
-def test_every_shipped_study_is_whole(name, capsys):
-    assert main([name, "--dry-run"]) == 0
-    said = capsys.readouterr().out
-    assert "Time: about" in said
-    assert "Budget:" in said
