@@ -11,6 +11,7 @@ ALL = (
     ("views", "benchmarks.views"),
     ("a second attack, and start-up", "benchmarks.again"),
     ("memory", "benchmarks.memory"),
+    ("training a target against a bare loop", "benchmarks.fit"),
     ("data-set inference", "benchmarks.dataset"),
     ("WSA's classifier against a bare loop", "benchmarks.classifier", "4"),
 )

@@ -26,6 +26,8 @@ lmia: was this in the training data? Audit CLIP-like models by membership infere
 Commands
   audit      audit a model; `lmia audit --help` explains every option
   fit        train a target whose members are known, to try attacks and defences on
+  study      a grid of trainings and audits from one file, to a table, a figure and a page
+  control    would an audit have found your data? train on half of them with planted repeats, and see
   plugins    list the attacks, targets, views, sources and defences that are installed
   data       `lmia data check`: what is twice in the data, within a role and across roles; no model is needed
   lookup     is your collection listed in an index of training data? listed, near copy listed, not listed
@@ -47,7 +49,7 @@ Exit codes: 0 done, 1 a fault of lmia or of a plugin (with traceback), 2 somethi
 
 COMMANDS = {"audit": "lmia.cli:audit", "plugins": "lmia.cli:plugins"} | {
     word: f"lmia.commands.{word}:main"
-    for word in ("show", "verify", "compare", "unlearned", "canary", "data", "lookup", "dataset", "seal", "fit")
+    for word in ("show", "verify", "compare", "unlearned", "canary", "data", "lookup", "dataset", "seal", "fit", "study", "control")
 }
 """Where each command lives; only the one that was asked for is imported."""
 

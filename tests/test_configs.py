@@ -1,18 +1,21 @@
 """Every shipped config parses, says what it is for, and sets only what there is; the demo's is a complete run."""
 
+import json
 from pathlib import Path
 
 import pytest
 import yaml
 from webdataset.shardlists import expand_urls
 
+from lmia.commands import fit
 from lmia.registry import registry
 from lmia.request import request
 from lmia.shell import run
 from lmia.specs import attack_names
 
 FOLDER = Path(__file__).parents[1] / "configs"
-CONFIGS = sorted(FOLDER.glob("*.yaml"))
+FIT = FOLDER / "fit-demo.yaml"  # of a training, not of an audit
+CONFIGS = sorted(set(FOLDER.glob("*.yaml")) - {FIT})
 ON_DEMO = {"demo", "csa", "aea", "wsa", "anchor"}
 HEADINGS = ("# Reproduces: ", "# Needs: ", "# Expect: ", "# Run: ")
 
@@ -129,6 +132,31 @@ def test_the_benchmarks_shards_and_roles():
     }
     assert {role: expand_urls(pattern(tree["data"][role])) for role in expected} == expected
     assert tree["data"]["allow_overlap"] is True
+
+
+def test_the_training_config_parses_without_data_and_is_one_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tree = fit.request(["--config", str(FIT)])
+    assert tree["model"]["target"]["init_args"]["pretrained"] == "random"
+    assert tree["data"]["source"] == {"class_path": "lmia_demo.source.Emoji", "init_args": {"indices": "0:10000"}}
+    assert fit.request(["--config", str(FIT), "--epochs", "3"])["model"]["plan"]["epochs"] == 3
+    head = FIT.read_text().split("\n\n")[0].splitlines()
+    assert all(line.startswith("#") for line in head)
+    assert head[0] == "# lmia fit --config configs/fit-demo.yaml"
+
+
+def test_the_training_config_is_how_the_demos_target_was_made():
+    told = json.loads((FOLDER.parent / "plugins/lmia_demo/emoji-clip/training.json").read_text())
+    tree = fit.request(["--config", str(FIT)])
+    assert told["source"] == f"emoji: indices={tree['data']['source']['init_args']['indices']}"
+    assert (told["repeated"], told["repeats"], told["seed"]) == (
+        tree["data"]["repeated"],
+        tree["data"]["repeats"],
+        tree["seed"],
+    )
+    assert told["defences"] == tree["model"]["defence"] == []
+    assert told["last"]["auc"] >= tree["model"]["plan"]["stop_auc"]
+    assert 1 <= told["epochs"] <= tree["model"]["plan"]["epochs"]
 
 
 @pytest.mark.slow

@@ -69,7 +69,7 @@ LAYERS = {
             "collection",
             "training",
         ),
-        *("stock", "altered", "seal", "study"),
+        *("stock", "altered", "seal", "study", "control"),
     ],
     "shell": ["shell", "cli", "commands", "guide", "__main__"],
 }

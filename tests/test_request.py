@@ -159,6 +159,56 @@ def test_truth_and_a_source_are_short_for_both_sides():
     assert "regime" not in request([*BASE, "--plugin", "plain"])
 
 
+def named(tree):
+    """What stands before the target, as a config has it: class names with their arguments."""
+    return [(one["class_path"].rpartition(".")[2], one["init_args"]) for one in tree["model"]["defence"]]
+
+
+@pytest.mark.parametrize(
+    ("listed", "words", "expected"),
+    [
+        (None, [], []),
+        (None, ["--defence", "rounding"], [("Rounding", {})]),
+        (None, ["--defence=ROUNDING", "--defence.digits", "1"], [("Rounding", {"digits": 1})]),
+        (
+            None,
+            ["--defence", "noise", "--defence.scale", "0.5", "--defence", "rounding", "--defence.digits=0"],
+            [("Noise", {"scale": 0.5}), ("Rounding", {"digits": 0})],
+        ),
+        (["rounding"], [], [("Rounding", {})]),
+        ("rounding", [], [("Rounding", {})]),
+        (["noise", {"class_path": "Rounding", "init_args": {"digits": 3}}], [], [("Noise", {}), ("Rounding", {"digits": 3})]),
+        (["noise"], ["--defence", "rounding"], [("Rounding", {})]),
+        (["noise", "rounding"], ["--defence.digits", "1"], [("Noise", {}), ("Rounding", {"digits": 1})]),
+    ],
+)  # fmt: skip
+def test_defences_from_flags_and_configs(listed, words, expected):
+    given = [] if listed is None else ["--config", config("a.yaml", model={"defence": listed})]
+    tree = request([*BASE, "--plugin", "plain", *words, *given])
+    assert named(tree) == expected
+    replayed = request(
+        ["--config", config("b.yaml", **{key: value for key, value in tree.items() if value is not None})]
+    )
+    assert replayed["model"]["defence"] == tree["model"]["defence"]
+
+
+@pytest.mark.parametrize(
+    ("words", "problem", "remedy"),
+    [
+        (["--defence.digits", "1"], "--defence.digits stands before any --defence NAME", "Name the defence first"),
+        (["--defence.digits", "1", "--defence", "rounding"], "stands before any --defence NAME", "first"),
+        (["--defence", "roundin"], "No defence is called 'roundin'", "Did you mean 'rounding'"),
+        (["--defence", "rounding", "--defence.digit", "1"], "no option 'digit'", "digits"),
+        (["--defence", "rounding", "--defence.digits", "few"], "'digits'", "int"),
+    ],
+)
+def test_what_is_wrong_with_a_defence_is_said(words, problem, remedy):
+    with pytest.raises(LmiaError) as raised:
+        request([*BASE, "--plugin", "plain", *words])
+    assert problem in raised.value.problem
+    assert remedy in raised.value.remedy
+
+
 def test_a_sample_keeps_its_source_and_its_options_reach_in():
     words = ["--plugin", "plain", "--members", "noise:0:90?n=30&seed=4", "--members.source.shard", "10"]
     tree = request([*BASE[:2], *BASE[4:], *words])

@@ -1,4 +1,4 @@
-"""A figure of many runs: a level along the axis, every run a mark, a line through their means."""
+"""A figure of many runs: a level along the axis, every run a mark; means are filled, and joined where levels are numbers."""
 
 from __future__ import annotations
 
@@ -47,13 +47,14 @@ class Drawn:
 
 
 def lines(drawn: Sequence[Line], across: str, up: str, log: str = "", guessing: float | None = None) -> Drawn:
-    """Draw every run as a mark and the means of each kind as a line.
+    """Draw every run as an open mark and the means of each kind as filled ones, joined where the levels are numbers.
 
     Args:
         drawn: the kinds, all over the same levels in the same order.
         across: name of the horizontal axis.
         up: name of the vertical axis.
-        log: which axes are logarithmic: `x`, `y`, `xy` or none. Levels that are no numbers stand side by side.
+        log: which axes are logarithmic: `x`, `y`, `xy` or none. Levels that are no numbers stand side by
+            side, and so do the kinds within one.
         guessing: where a dashed line stands for guessing, if anywhere.
     """
     levels = list(dict.fromkeys(level for line in drawn for level in line.runs))
@@ -63,15 +64,23 @@ def lines(drawn: Sequence[Line], across: str, up: str, log: str = "", guessing: 
         if guessing is not None:
             axes.axhline(guessing, color="#777777", lw=1, ls="--", zorder=0)
         for i, line in enumerate(drawn):
-            _draw(axes, line, dict(zip(levels, places or range(len(levels)), strict=True)), i)
+            aside = 0.0 if places else 0.7 * ((i + 0.5) / len(drawn) - 0.5)
+            at = [place + aside for place in places or range(len(levels))]
+            _draw(axes, line, dict(zip(levels, at, strict=True)), i, joined=places is not None)
         axes.set(xlabel=visible(across), ylabel=visible(up))
         if "x" in log and places and min(places) > 0:
             axes.set_xscale("log")
+            axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         if "y" in log and any(value > 0 for line in drawn for values in line.runs.values() for value in values):
             axes.set_yscale("log", nonpositive="mask")
-        few = places is None or len(levels) <= 12
-        if few:
-            axes.set_xticks(places or range(len(levels)), [_wrapped(level) for level in levels])
+            axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")  # its own writes TeX, which is text here
+            axes.yaxis.set_minor_formatter(lambda value, _: "")
+        if places is None or len(levels) <= 12:
+            many = places is None and len(levels) > 6
+            said = [visible(level) if many else _wrapped(level) for level in levels]
+            axes.set_xticks(
+                places or range(len(levels)), said, rotation=35 if many else 0, ha="right" if many else "center"
+            )
             axes.set_xticks([], minor=True)
         axes.grid(color="#e4e4e4", lw=0.7)
         if named:
@@ -81,12 +90,12 @@ def lines(drawn: Sequence[Line], across: str, up: str, log: str = "", guessing: 
         return Drawn(svg_of(figure, f"{across} {up}", _alt(drawn, across, up)), png.getvalue())
 
 
-def _draw(axes: Axes, line: Line, place: Mapping[str, float], number: int) -> None:
+def _draw(axes: Axes, line: Line, place: Mapping[str, float], number: int, joined: bool) -> None:
     colour, mark = _COLOURS[number % len(_COLOURS)], _MARKS[number % len(_MARKS)]
     for level, values in line.runs.items():
         axes.plot([place[level]] * len(values), list(values), mark, color=colour, mfc="none", ms=5, alpha=0.7)
-    means = [(place[level], fmean(values)) for level, values in line.runs.items() if values]
-    dash = _DASHES[number // len(_COLOURS) % len(_DASHES)]
+    means = [(place[level], fmean(values) if values else float("nan")) for level, values in line.runs.items()]
+    dash = _DASHES[number // len(_COLOURS) % len(_DASHES)] if joined else "none"
     label = visible(line.name) if line.name else None
     axes.plot([x for x, _ in means], [y for _, y in means], mark, ls=dash, color=colour, lw=1.8, ms=6.5, label=label)
 

@@ -25,7 +25,7 @@ from lmia.quiet import quiet
 from lmia.registry import Kind
 from lmia.report.aside import write_aside
 from lmia.source import Source
-from lmia.study.grid import DEFENCE, MANIFEST, Cell, Training
+from lmia.study.grid import MANIFEST, Cell, Training
 from lmia.study.plan import Tree
 from lmia.target import Target
 from lmia.training import FitData, Learner, Plan, run_fit
@@ -113,10 +113,9 @@ def close(cell: Cell, out: Path, told: Mapping[str, object]) -> None:
 def _audit(cell: Cell, out: Path) -> None:
     tree, place = _located(cell.audit, out / TRAININGS / cell.training.key / MANIFEST_FILE), target_of(cell, out)
     target = specs.target(f"local-dir:{place}")
-    for one in tree.get(DEFENCE) or []:
-        target = cast("Defence", specs.build("defence", one)).around(target)
+    defences = [cast("Defence", specs.build("defence", one)) for one in tree["model"].get("defence") or []]
     views = cast("Views | None", _made("views", tree["model"].get("views")))
-    model = FeatureExtractor(target, views, Path(tree["model"].get("cache") or out / CACHE))
+    model = FeatureExtractor(target, views, Path(tree["model"].get("cache") or out / CACHE), defences)
     roles = {role: cast("Source | None", _made("source", tree["data"].get(role))) for role in ROLES}
     run_audit(
         model,

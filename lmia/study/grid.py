@@ -9,25 +9,23 @@ from copy import deepcopy
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import yaml
 
 from lmia.errors import LmiaError, nearest
 from lmia.flags import TOP as AUDIT_KEYS
 from lmia.flags import put
+from lmia.judging import DEFAULT_FPRS
 from lmia.listed import Listed
-from lmia.request import thing
 from lmia.settings import class_path, digest
 from lmia.source import Sample
-from lmia.specs import defence_config
+from lmia.study.measures import rate_of
 from lmia.study.plan import ROOTS, Overrides, Study, Tree
 
 Request = Callable[[Sequence[str]], Tree]
 """Turns words behind `lmia fit` or `lmia audit` into a checked config."""
 FIT_KEYS = ("trainer", "model", "data", "seed", "out")
-DEFENCE: Final = "defence"
-"""Beside the keys of an audit: what is put around the trained target before it is asked anything."""
 OWN = {"fit": ("seed", "out"), "audit": ("seed", "out", "demo", "seal")}
 """What a study says itself, of every cell."""
 SIDES = {"members": "in", "nonmembers": "out"}
@@ -111,13 +109,14 @@ def grid(study: Study, fit: Request, audit: Request) -> list[Cell]:
     _check_apart(cells)
     for cell in cells:
         _check_seeds(cell, study.seeds)
+        _check_rates(cell, study.measure)
     return cells
 
 
 def _overridden(study: Study, chosen: Mapping[str, str]) -> Tree:
     """Lay the chosen levels over the base, factor by factor; two that set one key are a mistake."""
     tree: Tree = deepcopy({"fit": study.fit, "audit": study.audit, "kept": study.kept})
-    for root, known in (("fit", FIT_KEYS), ("audit", (*AUDIT_KEYS, DEFENCE))):
+    for root, known in (("fit", FIT_KEYS), ("audit", AUDIT_KEYS)):
         for key in tree[root]:
             _check_key(root, key, known)
     setter: dict[str, str] = {}
@@ -141,7 +140,7 @@ def _check_path(factor: str, level: str, path: str) -> None:
         problem = f"The level '{level}' of '{factor}' sets '{path}', which is no part of a study."
         raise LmiaError(problem, f"Begin with one of fit., audit., or write kept. {nearest(root, ROOTS)}")
     if rest:
-        _check_key(root, rest.partition(".")[0], FIT_KEYS if root == "fit" else (*AUDIT_KEYS, DEFENCE))
+        _check_key(root, rest.partition(".")[0], FIT_KEYS if root == "fit" else AUDIT_KEYS)
 
 
 def _check_key(root: str, key: str, known: Sequence[str]) -> None:
@@ -158,11 +157,8 @@ def _cell(
     fit = _resolved(name, {**base["fit"], "seed": seed}, ask[0], asked)
     kept = base["kept"]
     _check_kept(name, kept, fit)
-    asks = {key: value for key, value in base["audit"].items() if key != DEFENCE}
-    audit = _resolved(name, _audited(asks, fit, seed), ask[1], asked)
+    audit = _resolved(name, _audited(base["audit"], fit, seed), ask[1], asked)
     audit = {**audit, "model": {key: value for key, value in audit["model"].items() if key != "target"}}
-    if defences := base["audit"].get(DEFENCE):
-        audit[DEFENCE] = [thing(DEFENCE, defence_config(one) if isinstance(one, str) else one) for one in defences]
     return Cell(dict(levels), seed, Training(fit), kept, audit)
 
 
@@ -209,6 +205,15 @@ def _check_apart(cells: Sequence[Cell]) -> None:
         if (other := seen.setdefault(cell.key, cell)) is not cell:
             problem = f"The cells '{other.name}' and '{cell.name}' are the same audit of the same training."
             raise LmiaError(problem, "Let their levels differ in something that counts, or leave one out.")
+
+
+def _check_rates(cell: Cell, measures: Sequence[str]) -> None:
+    """Refuse a measure at a rate that no audit is asked for: its column would be empty."""
+    asked = cell.audit.get("fpr") or list(DEFAULT_FPRS)
+    if missing := [name for name in measures if (rate := rate_of(name)) is not None and rate not in asked]:
+        said = ", ".join(map(str, asked))
+        problem = f"The measure '{missing[0]}' is at a rate that '{cell.name}' does not report: {said}."
+        raise LmiaError(problem, f"Give audit.fpr: [{rate_of(missing[0])}].")
 
 
 def _check_seeds(cell: Cell, seeds: Sequence[int]) -> None:

@@ -161,6 +161,17 @@ def check_measures(names: Sequence[str]) -> None:
             raise LmiaError(f"The measure '{name}' is asked for twice.", "Name it once.")
 
 
+def rate_of(name: str) -> float | None:
+    """Return the false positive rate that an audit has to be asked for, for a measure to be there; None where none.
+
+    Example:
+        >>> rate_of("tpr@0.01"), rate_of("auc"), rate_of("tpr@0.01 repeated")
+        (0.01, None, None)
+    """
+    rate = _RATE.fullmatch(name)
+    return float(rate[2]) if rate and not rate[3] else None
+
+
 def measured(name: str, found: Found) -> Value:
     """Read one measure off a finished cell; None where it has none."""
     if (rate := _RATE.fullmatch(name)) is None:

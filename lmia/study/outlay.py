@@ -46,7 +46,14 @@ class Outlay:
         if self.minutes is None:
             lines.append(f"Time: not known; {self.rate}.")
         else:
-            lines.append(f"Time: about {self.minutes:.0f} minutes in one process, {self.rate}.")
+            about = (
+                f"about {self.minutes:.0f} minutes"
+                if self.minutes >= 1.5
+                else "a minute or two"
+                if self.minutes
+                else "none"
+            )
+            lines.append(f"Time: {about} in one process, {self.rate}.")
         if self.budget is not None:
             lines.append(f"Budget: {self.budget:g} minutes on two slow cores for all of it, as the study says.")
         return lines
@@ -75,7 +82,7 @@ def _rate(
         rate = {"shown": sum(n for n, _ in fits) / sum(s for _, s in fits), "audit": sum(ends) / len(ends)}
         return rate, f"measured here on {len(fits)} trainings and {len(ends)} audits"
     if {"shown", "audit"} <= given.keys():
-        return dict(given), "by the rate in the study's file, measured on another machine"
+        return dict(given), "by the rate in the study's file, which nobody has measured here"
     return {}, "no cell is finished here, and the study's file holds no rate"
 
 
@@ -87,4 +94,5 @@ def shown(training: Training) -> float:
     n = expected(source, sum(map(source.count, source.shards()))) if counts else 1000
     inside = n * data.get("share", 0.5)
     again = min(inside, data.get("repeated", 0)) * (data.get("repeats", 8) - 1)
+    again += sum(level - 1 for level in data.get("levels") or []) * data.get("planted", 100)
     return float((inside + again) * plan.get("epochs", Plan().epochs))

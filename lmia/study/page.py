@@ -116,7 +116,9 @@ def _row(asked: Mapping[str, Any], law: Law) -> Row:
 def _lines(study: Study, found: Sequence[Row]) -> list[Line]:
     """Collect what is drawn: a line for each colour, in the order of the table; empty ones are left out."""
     across, up, colour = study.figure["x"], study.figure["y"], study.figure.get("colour")
-    names = list(dict.fromkeys(str(row[colour]) if colour else "" for row in found if row["status"] != "failed"))
+    at = {factor: str(level) for factor, level in study.figure.get("at", {}).items()}
+    found = [row for row in found if row["status"] != "failed" and all(row[key] == level for key, level in at.items())]
+    names = list(dict.fromkeys(str(row[colour]) if colour else "" for row in found))
     drawn = []
     for name in names:
         runs: dict[str, list[float]] = {level: [] for level in study.vary[across]}
@@ -125,7 +127,7 @@ def _lines(study: Study, found: Sequence[Row]) -> list[Line]:
             if isinstance(value, (int, float)) and (not colour or str(row[colour]) == name):
                 runs[str(row[across])].append(float(value))
         if any(runs.values()):
-            drawn.append(Line(name, runs))
+            drawn.append(Line(f"{colour} {name}" if colour in study.vary else name, runs))
     return drawn
 
 
@@ -140,12 +142,11 @@ def _guessing(study: Study) -> float | None:
 
 
 def _caption(study: Study) -> str:
-    what = f"{study.figure['y']} against {study.figure['x']}"
+    only = ", ".join(f"{factor} {level}" for factor, level in study.figure.get("at", {}).items())
+    what = f"{study.figure['y']} against {study.figure['x']}{f', at {only}' if only else ''}"
     many = "s" if len(study.seeds) != 1 else ""
     line = " The dashed line is guessing." if _guessing(study) is not None else ""
-    return (
-        f"{what}. Every open mark is one audit, with one of {len(study.seeds)} seed{many}; lines join the means.{line}"
-    )
+    return f"{what}. Every open mark is one audit, with one of {len(study.seeds)} seed{many}; filled marks are means.{line}"
 
 
 def _counts(study: Study, found: Sequence[Row]) -> str:

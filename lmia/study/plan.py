@@ -20,7 +20,7 @@ KEYS = (
     *("measure", "figure", "against", "laws", "limits"),
 )
 NEEDED = ("title", "question", "seeds", "fit", "audit", "vary", "measure", "figure")
-FIGURE = ("x", "y", "colour", "log")
+FIGURE = ("x", "y", "colour", "log", "at")
 LAW = ("x", "y", "claim")
 ROOTS = ("fit", "audit", "kept")
 """What a level may override: keys of the training, keys of the audit, or which target kept on the way is audited."""
@@ -42,7 +42,8 @@ class Study:
         audit: the base of every audit, as `lmia audit --config` takes it; the target is the training's.
         vary: factor to level to what that level overrides, by dotted key.
         measure: what goes into the table, of `lmia.study.measures`.
-        figure: `x` (a factor), `y` (a measure), and where wanted `colour` (a factor or `attack`) and `log` (x, y or xy).
+        figure: `x` (a factor), `y` (a measure), and where wanted `colour` (a factor or `attack`), `log` (x, y or xy), and `at`
+            (factor to the one level that is drawn).
         claim: what it speaks to, such as a paper's sentence; empty where none.
         kept: audit the target as it was after so many epochs (`save_epochs` of the plan); None is the finished one.
         budget: minutes that all of it takes on two slow cores, as its author measured or guessed.
@@ -61,7 +62,7 @@ class Study:
     audit: Tree
     vary: Mapping[str, Mapping[str, Overrides]]
     measure: Sequence[str]
-    figure: Mapping[str, str]
+    figure: Mapping[str, Any]
     claim: str = ""
     kept: int | None = None
     budget: float | None = None
@@ -108,6 +109,11 @@ class Study:
             )
         if "colour" in self.figure:
             _known("factor", self.figure["colour"], [*self.vary, "attack"])
+        if not isinstance(at := self.figure.get("at", {}), Mapping):
+            raise LmiaError(f"The figure's at holds no keys: {at!r}.", "Write at: {FACTOR: LEVEL}.")
+        for factor, level in at.items():
+            _known("factor", factor, self.vary)
+            _known("level", level, self.vary[factor])
         if (log := self.figure.get("log", "")) not in ("", "x", "y", "xy"):
             raise LmiaError(f"The figure's log cannot be '{log}'.", "Write x, y or xy.")
 
@@ -188,7 +194,7 @@ def made(name: str, told: object) -> Study:
                 raise LmiaError(problem, f"Write {factor}: {{LEVEL: {{KEY: VALUE}}}}; {{}} is the base as it is.")
     words: Tree = {key: str(tree[key]).strip() for key in ("title", "question", "claim") if key in tree}
     vary = {str(f): {str(level): change for level, change in levels.items()} for f, levels in tree["vary"].items()}
-    plain: Tree = {"figure": {str(key): str(value) for key, value in tree["figure"].items()}}
+    plain: Tree = {"figure": {key: value if key == "at" else str(value) for key, value in tree["figure"].items()}}
     against = tree.get("against", {})
     plain["against"] = {k: v if k == "measures" else str(v) for k, v in against.items()}
     limits = [str(one) for one in tree.get("limits", [])]

@@ -10,20 +10,19 @@ from pathlib import Path
 from random import Random
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet as pq
 import torch
 from lightning.pytorch import LightningDataModule
 from PIL import Image
 from torch import Tensor
 
 from lmia.defence import Defence
-from lmia.errors import LmiaError, nearest
+from lmia.errors import LmiaError
 from lmia.lots import drawn
 from lmia.membership import Membership
 from lmia.picture import MAX_PIXELS
 from lmia.source import Source
+from lmia.training.absent import left_out
+from lmia.training.levels import check_levels, planted_times
 from lmia.training.pairs import Pairs, decoded
 
 TOKENISED = 4096
@@ -41,6 +40,9 @@ class FitData(LightningDataModule):
         share: of the pairs that is drawn into the training, by a lot that anyone can draw again (`lmia.lots`).
         repeated: how many of those an epoch shows more than once: the first ones, in the source's order.
         repeats: how often an epoch shows those.
+        levels: instead of these two, several levels: how often an epoch shows the planted members of each, such as 1 2 4 8.
+            Which members they are is drawn by lot.
+        planted: members of each level.
         without: a CSV or parquet file with a column `key`: pairs that are left out though they were drawn, which makes
             the clean twin of a training that had them.
         batch: pairs a step, over all devices.
@@ -64,6 +66,8 @@ class FitData(LightningDataModule):
         near_copies: int | None = None,
         shards: bool = False,
         max_pixels: int = MAX_PIXELS,
+        levels: list[int] | None = None,
+        planted: int = 100,
     ) -> None:
         super().__init__()
         if not 0 < share <= 1:
@@ -75,6 +79,12 @@ class FitData(LightningDataModule):
             )
         if near_copies is not None and not 0 <= near_copies <= 15:
             raise LmiaError(f"near_copies is {near_copies}.", "Give 0 to 15 bits, or nothing.")
+        if levels is not None:
+            check_levels(levels, planted)
+            if repeated:
+                problem = f"Both levels and repeated ({repeated}) say what is shown more than once."
+                raise LmiaError(problem, "Leave one of them out.")
+        self.levels, self.planted = levels, planted
         self.near_copies, self.shards = near_copies, shards
         self.source, self.share, self.repeated, self.repeats = source, share, repeated, repeats
         self.without, self.batch, self.max_pixels = without, batch, max_pixels
@@ -130,7 +140,7 @@ class FitData(LightningDataModule):
             seed: of the lots.
 
         Raises:
-            LmiaError: fewer than two pairs are in, or `without` does not fit the source.
+            LmiaError: fewer than two pairs are in, or than levels need, or `without` does not fit the source.
         """
         inside = np.array([drawn(key, seed, self.share) for key in pairs.keys])
         if self.without is not None:
@@ -144,6 +154,8 @@ class FitData(LightningDataModule):
         times = np.zeros(len(pairs), np.int32)
         times[members] = 1
         times[members[: self.repeated]] = self.repeats
+        if self.levels is not None:
+            times[members] = planted_times([pairs.keys[i] for i in members.tolist()], self.levels, self.planted, seed)
         return Membership(pairs.keys, times > 0, times)
 
     def train_dataloader(self) -> Epochs:
@@ -196,33 +208,6 @@ class Order:
     seed: int
     rank: int = 0
     world: int = 1
-
-
-def left_out(path: Path, keys: Sequence[str]) -> list[str]:
-    """Read the keys that a training is to go without.
-
-    Raises:
-        LmiaError: the file cannot be read, has no column `key`, or names pairs that the source does not have.
-
-    Example:
-        >>> left_out(Path("no.csv"), [])
-        Traceback (most recent call last):
-            ...
-        lmia.errors.LmiaError: The keys to go without, 'no.csv', cannot be read: ...
-    """
-    try:
-        table = pq.read_table(path) if path.suffix == ".parquet" else pa.csv.read_csv(path)
-    except (pa.ArrowException, OSError) as error:
-        said = " ".join(str(error).split())[:200].rstrip(".")
-        problem = f"The keys to go without, '{path}', cannot be read: {said}."
-        raise LmiaError(problem, "Give a CSV or parquet file with a column `key`.") from error
-    if "key" not in table.column_names:
-        raise LmiaError(f"'{path}' has no column 'key'.", nearest("key", table.column_names))
-    named: list[str] = table["key"].cast(pa.string()).to_pylist()
-    if strange := [key for key in named if key not in set(keys)]:
-        few = ", ".join(repr(key) for key in strange[:3])
-        raise LmiaError(f"{len(strange)} keys of '{path}' are not in the source, such as {few}.", "Mend the file.")
-    return named
 
 
 def tokens_of(tokenize: Callable[[Sequence[str]], Tensor], captions: Sequence[str]) -> Tensor:

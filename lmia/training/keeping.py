@@ -29,8 +29,8 @@ class Record:
         target: what it began from.
         pairs: how many were trained on, the members (N).
         held_out: how many usable ones were not, the non-members.
-        repeated: how many members an epoch showed `repeats` times.
-        repeats: how often.
+        repeated: how many members an epoch showed more than once.
+        repeats: how often; of several levels the highest.
         rejected: records left out, by reason.
         seed: of lots, orders, dropout and defences; first weights have their own.
         defences: what was done against leaks, with options.

@@ -134,7 +134,7 @@ class _Run(Callback):
             pairs=int(known.inside.sum()),
             held_out=int((~known.inside).sum()),
             repeated=int((known.repeats > 1).sum()),
-            repeats=self.data.repeats,
+            repeats=max(self.data.levels or [self.data.repeats]),
             rejected=self.data.drawn.pairs.rejected,
             seed=self.seed,
             defences=[describe(one) for one in self.learner.defences],
@@ -143,7 +143,8 @@ class _Run(Callback):
 
     def _drawn(self) -> dict[str, object]:
         names = ("source", "share", "repeated", "repeats", "without", "batch", "near_copies", "shards", "max_pixels")
-        return {name: plain(getattr(self.data, name)) for name in names}
+        levels = () if self.data.levels is None else ("levels", "planted")  # absent, where the digest was without them
+        return {name: plain(getattr(self.data, name)) for name in (*names, *levels)}
 
     def config(self) -> dict[str, object]:
         """Return what `lmia fit --config` replays."""

@@ -15,6 +15,7 @@ def test_it_says_its_means_and_draws_every_run(log):
     root = ET.fromstring(drawn.svg)
     assert root.get("aria-label").startswith("auc against repeats, means over runs: csa 1: 0.55, 10: 0.75; wsa 1: 0.4")
     assert drawn.png.startswith(b"\x89PNG")
+    assert "mathdefault" not in drawn.svg
     assert {"csa", "wsa", "repeats"} <= {text.strip() for text in root.itertext()}
 
 

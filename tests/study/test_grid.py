@@ -104,6 +104,15 @@ def test_a_reference_draw_may_not_share_a_seed_with_the_study(spec, seeds):
     assert cells(audit=audit, seeds=[7])
 
 
+def test_a_measure_at_a_rate_that_is_not_reported_is_no_empty_column():
+    with pytest.raises(
+        LmiaError, match=r"'tpr@0.2' is at a rate that 'repeats 2, seed 1' does not report: 0.01, 0.001"
+    ):
+        cells(measure=["auc", "tpr@0.2"])
+    assert cells(measure=["auc", "tpr@0.01", "tpr@0.2 repeated"])
+    assert cells(measure=["auc", "tpr@0.2"], audit={"plugin": ["csa"], "fpr": [0.2]})
+
+
 def test_nor_may_a_reference_model():
     placebo = {"class_path": "OpenCLIP", "init_args": {"model": "ViT-B-32", "pretrained": "random", "seed": 1}}
     with pytest.raises(LmiaError, match=r"also that of audit\.placebo"):

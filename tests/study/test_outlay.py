@@ -24,7 +24,7 @@ def test_without_a_rate_the_time_is_not_known(tmp_path):
 def test_the_files_own_rate_and_budget_are_said_as_what_they_are(tmp_path):
     found = outlay(study(rate={"shown": 10, "audit": 30}, budget=7), cells(), tmp_path)
     assert found.minutes == pytest.approx((2 * (220 + 260) / 10 + 4 * 30) / 60)
-    assert "measured on another machine" in found.said()[1]
+    assert "which nobody has measured here" in found.said()[1]
     assert "7 minutes on two slow cores" in found.said()[2]
 
 

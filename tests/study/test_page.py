@@ -74,6 +74,16 @@ def test_a_law_is_fitted_for_each_attack(written):
     ]
 
 
+def test_a_figure_may_be_of_one_level_alone(written):
+    vary = {"repeats": {2: {}, 4: {}}, "form": {"a": {}, "b": {}}}
+    found = [
+        {**row, "form": form, "auc": row["auc"] / 10 if form == "b" else row["auc"]} for form in "ab" for row in rows()
+    ]
+    out = written(found, vary=vary, figure={"x": "repeats", "y": "auc", "at": {"form": "b"}})
+    assert "mean 2: 0.065, 4: 0.0825" in (out / "figure.svg").read_text()
+    assert "auc against repeats, at form b." in (out / "summary.md").read_text()
+
+
 def test_the_same_rows_are_the_same_bytes(written):
     first = {path.name: path.read_bytes() for path in written(rows()).iterdir()}
     assert first == {path.name: path.read_bytes() for path in written(rows()).iterdir()}

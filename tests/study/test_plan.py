@@ -36,6 +36,8 @@ def test_levels_are_words_and_the_rest_is_as_written():
         ({"figure": {"x": "repeats", "y": "verdict"}}, "is a word", "Draw another"),
         ({"figure": {"x": "repeats", "y": "auc", "log": "z"}}, "cannot be 'z'", "xy"),
         ({"figure": {"x": "repeats", "y": "auc", "color": "attack"}}, "no key 'color'", "Did you mean 'colour'"),
+        ({"figure": {"x": "repeats", "y": "auc", "at": {"repeats": 3}}}, "no level '3'", "Known: 2, 4"),
+        ({"figure": {"x": "repeats", "y": "auc", "at": 3}}, "at holds no keys", "FACTOR"),
         ({"against": {"factor": "repeats", "level": 3}}, "no level '3'", "Known: 2, 4"),
         ({"laws": [{"x": "repeats", "y": "tpr@0.1"}]}, "no measure 'tpr@0.1'", "Known: auc"),
         (

@@ -13,19 +13,12 @@ from study.studies import cells, study
 TABLES = ("table.csv", "table.parquet", "summary.csv", "laws.csv", "summary.md", "figure.svg", "figure.png")
 WORLD = {
     "seeds": [1],
+    "audit": {"plugin": ["csa"], "fpr": [0.2]},
     "vary": {"epoch": {1: {"kept": 1}, 2: {}}},
     "figure": {"x": "epoch", "y": "auc"},
     "measure": [
-        "auc",
-        "gap",
-        "auc repeated",
-        "tpr@0.2",
-        "tpr@0.2 repeated",
-        "blind",
-        "twin",
-        "verdict",
-        "recall",
-        "epochs",
+        *("auc", "gap", "auc repeated", "tpr@0.2", "tpr@0.2 repeated", "achieved fpr@0.2"),
+        *("blind", "twin", "verdict", "recall", "epochs"),
     ],
 }
 
@@ -55,6 +48,9 @@ def test_every_cell_has_its_report_and_its_row(whole):
         report = json.loads((whole / CELLS / cell.folder / "report.json").read_text())
         found = row(whole, number)
         assert float(found["auc"]) == pytest.approx(report["attacks"][0]["auc"]["value"], abs=1e-5)
+        assert float(found["tpr@0.2"]) == pytest.approx(report["attacks"][0]["tprs"][0]["estimate"]["value"], abs=1e-5)
+        achieved = report["attacks"][0]["thresholds"][0]["achieved_fpr"]["value"]
+        assert float(found["achieved fpr@0.2"]) == pytest.approx(achieved, abs=1e-5)
         assert found["verdict"] == report["verdict"]["word"]
         assert (found["attack"], found["status"], found["epochs"]) == ("csa", "ran", str(number + 1))
         assert report["target"]["epochs"] == number + 1
