@@ -14,7 +14,7 @@ from lmia.settings import Made
 from lmia.target import Target
 
 NEEDS = frozenset({"cosine", "embeddings", "view_embeddings", "gradients"})
-REQUIRES = frozenset({"known_nonmembers", "pool", "views", "anchors"})
+REQUIRES = frozenset({"known_nonmembers", "known_members", "pool", "views", "anchors"})
 
 
 @dataclass(frozen=True)

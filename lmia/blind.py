@@ -45,6 +45,7 @@ class Blind:
         at: positions in `judged` of each part's rows.
         fit: known non-members an attack may learn from.
         pool: unlabelled pairs, if there are any.
+        members: known members, if there are any.
         measured: the array that holds what an attack measured, by the attack's id.
     """
 
@@ -54,6 +55,7 @@ class Blind:
     at: Mapping[str, Rows]
     fit: Samples
     pool: Samples | None
+    members: Samples | None
     measured: Mapping[int, str]
 
     @staticmethod
@@ -72,9 +74,9 @@ class Blind:
             model = setup.model
             return gather(model, part.shards, part.rows, some, ids, setup.needs, setup.views, measurements)
 
-        pool = of(part.parts["pool"]) if "pool" in part.parts else None
+        pool, members = (of(part.parts[name]) if name in part.parts else None for name in ("pool", "known_members"))
         measured = {id(m.attack): m.array for m in measurements}
-        return Blind(setup, part, of(rows[shuffled]), at, of(part.parts["fit"]), pool, measured)
+        return Blind(setup, part, of(rows[shuffled]), at, of(part.parts["fit"]), pool, members, measured)
 
     def judge(self, confidence: float) -> judging.Judge:
         """Return the judge of this audit's attacks."""
@@ -130,8 +132,10 @@ class Blind:
         return fitted, judging.Scored(parts, {"suspects": p}, half, calibrations)
 
     def _known(self, attack: Attack, pool: Samples | None) -> Known:
-        some = self._only(pool, attack) if pool is not None else None
-        return Known(self._only(self.fit, attack), some, self.setup.model.target.facts(), self.setup.seed)
+        some, members = (None if one is None else self._only(one, attack) for one in (pool, self.members))
+        if "known_members" not in attack.requires:
+            members = None  # what it does not ask for, it is not shown
+        return Known(self._only(self.fit, attack), some, self.setup.model.target.facts(), self.setup.seed, members)
 
     def _only(self, samples: Samples, attack: Attack) -> Samples:
         return scoring.only(samples, attack, self.measured.get(id(attack)))

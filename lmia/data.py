@@ -183,6 +183,7 @@ class AuditData(LightningDataModule):
         members: pairs known to have been trained on.
         nonmembers: pairs known not to have been.
         known_nonmembers: non-members the attacker knows: a third calibrates thresholds, the rest teaches the attacks.
+        known_members: members the attacker knows, for supervised attacks.
         pool: unlabelled pairs, members and non-members mixed, that an attack may learn from.
         suspects: pairs of unknown membership, scored one by one.
         batch: pairs decoded and encoded at once.
@@ -191,6 +192,7 @@ class AuditData(LightningDataModule):
         max_pixels: pictures with more are rejected before they are decoded.
         allow_overlap: go on, with a warning in the report, where the pool shares pairs with another role. Audited
             pairs among the known non-members are an error always.
+        known_share: the share of `members` that is cut off by seed as known members, where these are not given.
         cluster_by: a column whose pairs hang together (shoot, photographer): cut, resampled and permuted as one. `host` is
             taken from the urls; any other is in `columns`.
         columns: a CSV or parquet file with `key` and the columns named in `cluster_by` and `slice_by`.
@@ -204,33 +206,33 @@ class AuditData(LightningDataModule):
         members: Source | None = None,
         nonmembers: Source | None = None,
         known_nonmembers: Source | None = None,
+        known_members: Source | None = None,
         pool: Source | None = None,
         suspects: Source | None = None,
         batch: int = 64,
         workers: int | None = None,
         max_pixels: int = MAX_PIXELS,
         allow_overlap: bool = False,
+        known_share: float = 0.0,
         cluster_by: str | None = None,
         columns: Path | None = None,
         slice_by: list[str] | None = None,
         repeated: str | None = None,
     ) -> None:
         super().__init__()
-        self.cluster_by = cluster_by
-        self.columns = columns
-        self.slice_by = slice_by or []
-        self.repeated = repeated
+        if not 0 <= known_share < 1:
+            raise LmiaError(f"A known_share of {known_share} leaves no audit.", "Give 0, or a share below 1.")
+        self.cluster_by, self.columns, self.slice_by, self.repeated = cluster_by, columns, slice_by or [], repeated
         self.sources = {
             "members": members,
             "nonmembers": nonmembers,
             "known_nonmembers": known_nonmembers,
+            "known_members": known_members,
             "pool": pool,
             "suspects": suspects,
         }
-        self.batch = batch
-        self.workers = workers
-        self.max_pixels = max_pixels
-        self.allow_overlap = allow_overlap
+        self.batch, self.workers, self.max_pixels = batch, workers, max_pixels
+        self.allow_overlap, self.known_share = allow_overlap, known_share
         self.todo: list[Shard] = []
         self.streams = Streams()
         self.preprocess: Callable[[Image.Image], Tensor] | None = None
@@ -241,7 +243,7 @@ class AuditData(LightningDataModule):
 
     def options(self) -> dict[str, object]:
         """Return what was chosen besides the roles."""
-        names = ("batch", "workers", "max_pixels", "allow_overlap", "cluster_by", "slice_by", "repeated")
+        names = ("batch", "workers", "max_pixels", "allow_overlap", "known_share", "cluster_by", "slice_by", "repeated")
         columns = str(self.columns) if self.columns else None
         return {name: getattr(self, name) for name in names} | {"columns": columns}
 

@@ -14,7 +14,7 @@ from lmia.errors import LmiaError, nearest
 
 Tree = dict[str, Any]
 
-ROLES = ("members", "nonmembers", "known_nonmembers", "pool", "suspects")
+ROLES = ("members", "nonmembers", "known_nonmembers", "known_members", "pool", "suspects")
 TOP = (
     "trainer",
     "model",
@@ -42,6 +42,7 @@ SHORT = {"model": "model.target", "views": "model.views", "cache": "model.cache"
         "workers",
         "max_pixels",
         "allow_overlap",
+        "known_share",
         "cluster_by",
         "columns",
         "slice_by",

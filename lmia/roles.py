@@ -119,7 +119,7 @@ def assign(data: AuditData, plan: Mapping[str, Sequence[Shard]], store: Store, s
     groups = clustered(same.groups, rows, data.cluster_by, data.columns)
     rows = with_columns(rows, data.slice_by, data.columns)
     repeats = times(rows["key"].to_pylist(), found.get("members"), data.sources["members"], data.repeated, data.columns)
-    parts, notes = _cut(found, groups, seed)
+    parts, notes = _cut(found, groups, seed, data.known_share)
     keys = unique_keys(rows["key"].to_pylist())
     parts |= {part: _by_key(parts[part], keys) for part in (*AUDITED, "calibration") if part in parts}
     return Roles(
@@ -186,11 +186,14 @@ def split(rows: Rows, groups: NDArray[np.int64], share: float, seed: int) -> tup
 
 
 def _cut(
-    found: Mapping[str, Rows], groups: NDArray[np.int64], seed: int
+    found: Mapping[str, Rows], groups: NDArray[np.int64], seed: int, known_share: float
 ) -> tuple[dict[str, Rows], dict[str, list[str]]]:
-    """Cut what was not given from what was: first known non-members, then the pool, then calibration from known."""
+    """Cut what was not given from what was: first those who are known, then the pool, then calibration from known."""
     parts = dict(found)
     notes: dict[str, list[str]] = {}
+    if known_share and "known_members" not in parts and "members" in parts:
+        parts["known_members"], parts["members"] = split(parts["members"], groups, known_share, seed + 3)
+        notes["members"] = [f"{known_share:.0%} cut off by seed as known members"]
     if "known_nonmembers" not in parts:
         parts["known_nonmembers"], parts["nonmembers"] = split(parts["nonmembers"], groups, KNOWN_SHARE, seed)
         notes["nonmembers"] = [f"{KNOWN_SHARE:.0%} cut off by seed as known nonmembers"]
@@ -214,8 +217,9 @@ def _by_key(some: Rows, keys: Sequence[str]) -> Rows:
 def _check_overlap(found: Mapping[str, Rows], groups: NDArray[np.int64], rows: pa.Table, allow: bool) -> list[str]:
     """Refuse what would falsify the audit; what the user may allow becomes a warning. Cuts keep groups whole."""
     audited = [role for role in AUDITED if role in found]
-    fatal = [("members", "nonmembers"), *((role, "known_nonmembers") for role in audited)]
-    soft = [(role, "pool") for role in (*audited, "known_nonmembers")]
+    known = ("known_nonmembers", "known_members")
+    fatal = [("members", "nonmembers"), known, *((role, one) for role in audited for one in known)]
+    soft = [(role, "pool") for role in (*audited, *known)]
     warnings = []
     for one, other in (*fatal, *soft):
         if one not in found or other not in found:

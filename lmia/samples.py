@@ -165,9 +165,11 @@ class Known:
         pool: unlabelled pairs, members and non-members mixed, or None.
         target: facts of the target.
         seed: the seed of everything random in `fit`.
+        members: known members, for attacks that are supervised; None where nobody is known to have been in.
     """
 
     nonmembers: Samples
     pool: Samples | None
     target: TargetFacts
     seed: int = 0
+    members: Samples | None = None

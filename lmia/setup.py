@@ -75,6 +75,12 @@ class Setup:
                     f"The attack '{name}' compares views, and there is only the identity.",
                     f"Give --views NAME, of {', '.join(registry().names('views'))}.",
                 )
+            known = "known_members" in given or ("members" in given and self.data.known_share > 0)
+            if "known_members" in attack.requires and not known:
+                raise LmiaError(
+                    f"The attack '{name}' learns from known members, and none are given.",
+                    "Give --known-members SPEC, or --known-share 0.2 of the members.",
+                )
             if "pool" in attack.requires and "suspects" in given and "pool" not in given and not attack.transductive:
                 raise LmiaError(f"The attack '{name}' learns from a pool, and none is given.", "Give --pool SPEC.")
         if "nonmembers" in given and self.asked:

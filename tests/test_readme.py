@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from lmia.commands import fit
 from lmia.errors import LmiaError
 from lmia.registry import registry
 from lmia.request import request
@@ -27,7 +28,7 @@ def commands(text: str) -> list[str]:
     blocks = re.findall(r"^```[a-z]*\n(.*?)^```", text, re.M | re.S)
     lines = [line.strip().removeprefix("$ ") for block in blocks for line in block.replace("\\\n", " ").splitlines()]
     spans = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S))
-    return [line for line in [*lines, *spans] if re.match(r"lmia (audit|plugins|--)", line)]
+    return [line for line in [*lines, *spans] if re.match(r"lmia (audit|fit|plugins|--)", line)]
 
 
 COMMANDS = sorted({(page.name, line) for page in PAGES for line in commands(page.read_text())})
@@ -40,6 +41,9 @@ def test_command_parses(page, line, monkeypatch):
     if PLACEHOLDER.search(line):
         pytest.skip("stands for many commands: it holds a placeholder")
     _, command, *words = shlex.split(line, comments=True)
+    if command == "fit":
+        _check_fit(words)
+        return
     if command != "audit":
         assert [command, *words] in (["plugins"], ["--help"], ["--version"])
         return
@@ -59,12 +63,30 @@ def test_command_parses(page, line, monkeypatch):
         pytest.skip("needs the plugin of docs/writing-plugins.md")
 
 
+def _check_fit(words):
+    if words in ([], ["--help"], ["--config"]):
+        pytest.skip("names the command alone")
+    missing = [word for flag, word in pairwise(words) if flag == "--config" and not Path(word).is_file()]
+    if missing:
+        assert all(Path(word).name == "config.yaml" for word in missing), "only a run's own config may be missing"
+        pytest.skip("needs the config of a run")
+    whole = {"--model", "--config"} & set(words)  # prose may name options alone
+    try:
+        tree = fit.request(words if whole else ["--model", "demo,random", "--source", "emoji:0:9", *words])
+    except LmiaError as error:
+        if "is called 'speckle'" not in error.problem:
+            raise
+        pytest.skip("needs the plugin of docs/worlds.md")
+    assert tree["data"]["source"]["class_path"]
+
+
 def test_commands_are_found():
     assert commands("a `lmia plugins` b\n```\n$ lmia audit --plugin csa \\\n   --fpr 0.1\n```\n") == [
         "lmia audit --plugin csa     --fpr 0.1",
         "lmia plugins",
     ]
     assert sum(page == "README.md" for page, _ in COMMANDS) >= 8
+    assert sum(page == "worlds.md" and line.startswith("lmia fit --model") for page, line in COMMANDS) >= 8
 
 
 def anchors(text: str) -> set[str]:

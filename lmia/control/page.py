@@ -92,7 +92,7 @@ def write_control(control: Control, found: Outcome, trained: Trained, command: s
         sentence=sentence(found, control, trained),
         attacks=[f"{attack}: {headline(found, attack)}" for attack in found.attacks] if len(found.attacks) > 1 else [],
         figure=Markup(drawn.svg),
-        limits=limits(found, control, trained),
+        limits=limits(found, trained),
         lines=shown_rows(found, trained),
         alpha=f"{control.alpha:g}",
         command=command,
@@ -119,7 +119,7 @@ def told(control: Control, found: Outcome, trained: Trained) -> dict[str, Any]:
         "trainings_in_which": {str(level): found.hits(level) for level in found.repeats},
         "headline": headline(found),
         "sentence": sentence(found, control, trained),
-        "limits": limits(found, control, trained),
+        "limits": limits(found, trained),
         "trained": asdict(trained),
         "levels": [{**asdict(one), "found": one.found} for one in found.levels],
     }
@@ -153,7 +153,7 @@ def shown_rows(found: Outcome, trained: Trained) -> list[dict[str, str]]:
     for one in found.levels:
         line = {"attack": one.attack, "repeats": str(one.repeats), "shown": f"{trained.shown[one.repeats]:.1f}"}
         line |= {"seed": str(one.seed), "pairs": f"{one.members:,}", "held out": f"{one.nonmembers:,}"}
-        p = NONE if one.p is None else f"{one.p:.2g}"
+        p = NONE if one.p is None else f"{one.p:.2g}" if one.p else "< 1e-13"  # a normal tail is kept to 15 digits
         line |= {"AUC": interval(one.auc), "p": p, "found": "yes" if one.found else "no"}
         tprs = {tpr.fpr: tpr for tpr in one.tprs}
         for fpr in fprs:

@@ -25,7 +25,8 @@ def summary(found: Outcome, control: Control, trained: Trained) -> RenderableTyp
             table.add_row(*(Text(visible(cell)) for cell in _cells(found, attack, level, trained)))
     parts: list[RenderableType] = [Text(visible(headline(found)), style="bold"), Text(""), table, Text("")]
     parts += [Text(visible(line), style="yellow") for line in notes(found)]
-    return Group(*parts, Text(visible(sentence(found, control, trained))))
+    parts += [Text("To stand beside a real audit:"), Text(visible(sentence(found, control, trained)))]
+    return Group(*parts)
 
 
 def _cells(found: Outcome, attack: str, level: int, trained: Trained) -> list[str]:

@@ -39,7 +39,10 @@ def headline(outcome: Outcome, attack: str | None = None) -> str:
     """
     k, levels = outcome.smallest(attack), outcome.repeats
     if k is None:
-        most = f": not even data repeated {levels[-1]} times" if levels else " at any level that was tried"
+        if levels and (hits := outcome.hits(levels[-1], attack)):
+            only = f"in {hits} of {_counted(len(outcome.seeds), 'training')} alone"
+            return f"This audit cannot be relied on to find repeated data: data shown {_times(levels[-1])} was found {only}."
+        most = f": not even data shown {_times(levels[-1])}" if levels else " at any level that was tried"
         return f"This audit would not have found repeated data{most}."
     if k == 1:
         return "This audit would have found data that is shown once an epoch, and all that is repeated."
@@ -50,7 +53,7 @@ def headline(outcome: Outcome, attack: str | None = None) -> str:
 def sentence(outcome: Outcome, control: Control, trained: Trained) -> str:
     """Say it so that it can be copied into a report, with all that it rests on."""
     k, n = outcome.smallest(), len(outcome.seeds)
-    level = k if k is not None else outcome.repeats[-1]
+    level = _answer(outcome)
     above = _above(outcome, level)
     judged = [one for one in outcome.at(level) if one.auc is not None]
     hits = min(outcome.hits(one) for one in (level, *above))
@@ -60,7 +63,7 @@ def sentence(outcome: Outcome, control: Control, trained: Trained) -> str:
     held_out = _range([one.nonmembers for one in judged])
     tests = f"{_counted(len(outcome.repeats), 'level')} and {_counted(len(outcome.attacks), 'attack')}"
     return (
-        f"Control: {trained.target} was trained on {_range(list(trained.pairs.values()))} pairs drawn by lot from "
+        f"{headline(outcome)} Control: {trained.target} was trained on {_range(list(trained.pairs.values()))} pairs drawn by lot from "
         f"{trained.source} for {_range(list(trained.epochs.values()))} epochs, and some of them, drawn by lot too, were shown "
         f"more often. An audit by {_listed(outcome.attacks)} told {told} from {held_out} held-out ones in {hits} of "
         f"{_counted(n, 'training')}{': too few' if k is None else ''} (one-sided level {control.alpha:g}, Bonferroni over "
@@ -68,14 +71,14 @@ def sentence(outcome: Outcome, control: Control, trained: Trained) -> str:
     )
 
 
-def limits(outcome: Outcome, control: Control, trained: Trained) -> list[str]:
+def limits(outcome: Outcome, trained: Trained) -> list[str]:
     """Say what the control does not show."""
     n, k = len(outcome.seeds), outcome.smallest()
     said = [
         "It holds for this data, this training recipe and this size. Another model, learning rate or batch, more pairs or fewer "
         "epochs change it, in either direction; a model that others trained is not this one.",
-        f"It is about {control.planted} such pairs together, less those that the audit cuts off for its own use, and not about "
-        "one: fewer pairs have to be repeated more often to be found.",
+        f"It is about {_range([one.members for one in outcome.at(_answer(outcome)) if one.auc])} such pairs together, and not "
+        "about one: fewer pairs have to be repeated more often to be found.",
         f"Repeats are those of an epoch: over {_range(list(trained.epochs.values()))} epochs a pair of level k is shown so many "
         "times k.",
     ]
@@ -106,11 +109,17 @@ def notes(outcome: Outcome) -> list[str]:
             said.append(f"{attack} has no score at some level with seed {where}; this counts as not found.")
     k = outcome.smallest()
     if lone := [level for level in outcome.repeats if outcome.hits(level) and (k is None or level < k)]:
+        which = f"Level {lone[0]} was" if len(lone) == 1 else f"Levels {_listed(list(map(str, lone)))} were"
         said.append(
-            f"Level {_listed(list(map(str, lone)))} was found in some trainings; it does not count, because it, or a higher "
-            "one, was found in too few."
+            f"{which} found in some trainings, which does not count: a level and every higher level must be found in enough of them."
         )
     return said
+
+
+def _answer(outcome: Outcome) -> int:
+    """Return the level that is spoken of: the smallest one found, or the highest that was tried."""
+    k = outcome.smallest()
+    return outcome.repeats[-1] if k is None else k
 
 
 def _above(outcome: Outcome, k: int) -> list[int]:

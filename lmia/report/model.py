@@ -48,7 +48,7 @@ class RoleCount:
     """One role of the data: in = scored + rejected + left out, none dropped silently.
 
     Args:
-        role: `members`, `nonmembers`, `suspects`, `known_nonmembers` or `pool`; or `unlisted`, for records behind a manifest
+        role: `members`, `nonmembers`, `suspects`, `known_nonmembers`, `known_members` or `pool`; or `unlisted`, for records behind a manifest
             (`--truth`) that are in none of these.
         source: what the user called it.
         records: how many records were read.

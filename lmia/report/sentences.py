@@ -19,6 +19,7 @@ _ROLES = {
     "nonmembers": "Non-members",
     "suspects": "Suspects",
     "known_nonmembers": "Known non-members",
+    "known_members": "Known members",
     "pool": "Pool",
     "unlisted": "In no role",
 }

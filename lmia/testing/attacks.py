@@ -105,7 +105,9 @@ def _seen(attack: Attack, world: World) -> World:
         return replace(scoring.only(samples, attack), measured=samples.measured)
 
     pool = None if world.known.pool is None else only(world.known.pool)
-    known = replace(world.known, nonmembers=only(world.known.nonmembers), pool=pool)
+    asked = world.known.members if "known_members" in attack.requires else None
+    members = None if asked is None else only(asked)
+    known = replace(world.known, nonmembers=only(world.known.nonmembers), pool=pool, members=members)
     return World(known, only(world.samples), world.labels)
 
 

@@ -13,6 +13,8 @@ from lmia.samples import Known, Samples, TargetFacts, concat
 
 SIGNAL = 1.0
 _ROLES = {"members": 0, "nonmembers": 1, "known": 2, "pool in": 3, "pool out": 4}
+_APART = 500_000_003
+"""Keeps known members apart from the members of every other world."""
 
 
 @dataclass(frozen=True)
@@ -103,10 +105,10 @@ def make_known(
     falls: bool = True,
     measured: Mapping[str, float] | None = None,
 ) -> Known:
-    """Make what an attack may learn from: n known non-members, and a pool of n, every other one a member.
+    """Make what an attack may learn from: n known non-members, a pool of n, every other one a member, n / 2 known members.
 
     Args:
-        n: how many of either.
+        n: how many non-members.
         seed: of everything drawn, and of the fit.
         signal: of the pool's members, as `make_samples` has it; 0 for a pool that is like the known non-members.
         width: of the features.
@@ -123,9 +125,13 @@ def make_known(
     def some(role: str, n: int, signal: float) -> Samples:
         return make_samples(n, _seed(seed, role), signal, width=width, views=views, falls=falls, measured=measured)
 
+    def known_members(n: int) -> Samples:
+        apart = _seed(seed, "members") + _APART
+        return make_samples(n, apart, signal, width=width, views=views, falls=falls, measured=measured)
+
     pool = _shuffled(concat([some("pool in", n // 2, signal), some("pool out", n - n // 2, 0.0)]), seed)[0]
     facts = TargetFacts("a synthetic world", logit_scale=20.0, details={"weights": f"none: seed {seed}"})
-    return Known(some("known", n, 0.0), pool, facts, seed)
+    return Known(some("known", n, 0.0), pool, facts, seed, known_members(n // 2))
 
 
 def make_world(

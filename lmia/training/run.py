@@ -77,7 +77,7 @@ class _Run(Callback):
         """Train to the end; the checkpoint of the last whole epoch is there for resuming alone."""
         place, learner, data = self.out / UNDERWAY, self.learner, self.data
         data.begin(learner.preprocess, learner.tokenize, learner.defences, place, self.seed)
-        last = ModelCheckpoint(place, save_last=True, save_top_k=0, every_n_epochs=1, enable_version_counter=False)
+        last = ModelCheckpoint(place, filename=Path(RESUME).stem, every_n_epochs=1, enable_version_counter=False)
         trainer.callbacks += [self, self.watch, self.keep, last]  # type: ignore[attr-defined]
         trainer.fit_loop.max_epochs = learner.plan.epochs
         begun = place / RESUME if (place / RESUME).is_file() else None

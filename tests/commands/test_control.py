@@ -215,7 +215,7 @@ def test_there_are_commands_on_the_page():
 def test_a_level_found_on_some_seeds_is_found_on_others(tmp_path):
     """The level is chosen on two seeds, and counted on three that had no part in choosing it."""
     small = ["--model", "demo,random", "--source", "emoji:0:700", "--plugin", "csa", "--repeats", "1", "12"]
-    small += ["--planted", "60", "--epochs", "8", "--batch", "64"]
+    small += ["--planted", "60", "--epochs", "4", "--batch", "64"]
     chosen, fresh = (_levels([*small, "--seeds", *seeds, "--out", str(tmp_path / seeds[0])]) for seeds in ("01", "789"))
     k = smallest(chosen, 1.0)
     assert k is not None
@@ -223,6 +223,17 @@ def test_a_level_found_on_some_seeds_is_found_on_others(tmp_path):
     print(f"level {k}, chosen on 2 trainings, is found in {hits} of {trainings} others")
     assert trainings == 3
     assert hits >= 2
+
+
+@pytest.mark.slow
+def test_a_training_that_learns_nothing_is_found_nowhere(tmp_path):
+    """The whole path under the null: levels are planted, shown and audited, at a learning rate of 0."""
+    words = ["--model", "demo,random", "--source", "emoji:0:500", "--plugin", "csa", "--repeats", "1", "8"]
+    words += ["--planted", "60", "--epochs", "1", "--lr", "0", "--power", "0.5", "--seeds", "0", "1"]
+    levels = _levels([*words, "--out", str(tmp_path / "o")])
+    assert smallest(levels, 0.5) is None
+    assert not any(one.found for one in levels)
+    assert all(one.auc for one in levels)
 
 
 def _levels(words):

@@ -152,6 +152,8 @@ def test_a_broken_run_goes_on_to_the_weights_of_an_unbroken_one(tmp_path):
     with pytest.raises(RuntimeError, match="killed"):
         fit(tmp_path / "t", "emoji:0:60", plan=plan, defences=[Dropout()], trainer_options={"callbacks": [Killed()]})
     assert not (tmp_path / "t" / WEIGHTS).exists()
+    begun = torch.load(tmp_path / "t" / "underway" / "last.ckpt", weights_only=True)
+    assert begun["epoch"] == 1  # the second, which ended whole: without it a run would begin anew, to the same weights
     with pytest.raises(LmiaError, match="not finished"):
         target_of(f"local-dir:{tmp_path / 't'}")
     with pytest.raises(LmiaError, match="asked for in another way"):
