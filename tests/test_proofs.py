@@ -67,7 +67,8 @@ def test_suspects_alone_find_the_repeated_pairs(tmp_path):
     times = dict(zip(known.keys, known.repeats.tolist(), strict=True))
     table = pq.read_table(tmp_path / "out" / "scores.parquet").to_pylist()
     for result in report.attacks:
-        rows = [row for row in table if row["attack"] == result.name and row["role"] == "suspects"]
+        mine = [row for row in table if row["attack"] == result.name and row["model"] == "target"]
+        rows = [row for row in mine if row["role"] == "suspects"]
         assert len(rows) == 4000
         ranks = np.array([row["rank"] for row in rows])
         repeated = np.array([times[row["key"]] > 1 for row in rows])

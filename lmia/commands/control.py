@@ -52,7 +52,19 @@ What you need most
   --print_config           print the config that results, and stop
 
 """
-OF_AUDIT = ("plugin", "placebo", "views", "fpr", "known_nonmembers", "pool", "cache", "cluster_by", "columns", "detect")
+OF_AUDIT = (
+    "plugin",
+    "placebo",
+    "views",
+    "fpr",
+    "known_nonmembers",
+    "known_members",
+    "pool",
+    "cache",
+    "cluster_by",
+    "columns",
+    "detect",
+)
 """Flags that are the audit's; what no one else has is the training's."""
 CONFIG = "config.yaml"
 UNSEEDED = 987_654_321
