@@ -49,7 +49,20 @@ Exit codes: 0 done, 1 a fault of lmia or of a plugin (with traceback), 2 somethi
 
 COMMANDS = {"audit": "lmia.cli:audit", "plugins": "lmia.cli:plugins"} | {
     word: f"lmia.commands.{word}:main"
-    for word in ("show", "verify", "compare", "unlearned", "canary", "data", "lookup", "dataset", "seal", "fit", "study", "control")
+    for word in (
+        "show",
+        "verify",
+        "compare",
+        "unlearned",
+        "canary",
+        "data",
+        "lookup",
+        "dataset",
+        "seal",
+        "fit",
+        "study",
+        "control",
+    )
 }
 """Where each command lives; only the one that was asked for is imported."""
 

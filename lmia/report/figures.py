@@ -211,6 +211,12 @@ def _short(name: str) -> str:
 
 @contextmanager
 def drawing(salt: str, height: float) -> Iterator[tuple[Figure, Axes]]:
+    """Open a figure of the house's width and style, the same whatever the machine's matplotlib is set to.
+
+    Args:
+        salt: keeps the ids of several figures on one page apart.
+        height: in inches.
+    """
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
@@ -226,6 +232,13 @@ def drawing(salt: str, height: float) -> Iterator[tuple[Figure, Axes]]:
 
 
 def svg_of(figure: Figure, salt: str, alt: str) -> str:
+    """Turn a figure into an `<svg>` element for a page: no style, metadata or fixed size, and a text for who cannot see it.
+
+    Args:
+        figure: drawn.
+        salt: as `drawing` had it.
+        alt: what it shows, in words.
+    """
     drawn = io.BytesIO()
     figure.savefig(drawn, format="svg", metadata={"Date": None}, transparent=True)
     root = ET.fromstring(drawn.getvalue())  # our own drawing, not a stranger's file
