@@ -40,7 +40,7 @@ def test_an_unknown_command_is_said_with_the_nearest(capsys):
     one, two = capsys.readouterr().err.splitlines()
     assert one == "lmia: There is no command 'aduit'."
     assert two.startswith("Did you mean 'audit'? Known: audit, ")
-    assert two.endswith("plugins, seal, show, unlearned, verify. `lmia --help` shows more.")
+    assert two.endswith("plugins, seal, show, study, unlearned, verify. `lmia --help` shows more.")
 
 
 @pytest.mark.parametrize(
