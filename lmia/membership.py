@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from lmia.errors import LmiaError, nearest
+from lmia.sheet import read_sheet
 
 NAME = "membership.parquet"
 COLUMNS = ("key", "in", "repeats")
@@ -130,16 +129,9 @@ def read(path: Path) -> Membership:
 
 def _table(path: Path) -> pa.Table:
     try:
-        if path.suffix.lower() == ".parquet":
-            return pq.read_table(path)
-        names = pa.csv.open_csv(path).schema.names
-        text = {name: pa.string() for name in names}  # so that keys of digits keep their zeros
-        options = pa.csv.ConvertOptions(column_types=text, strings_can_be_null=True, null_values=[""])
-        return pa.csv.read_csv(path, convert_options=options)
-    except (pa.ArrowException, OSError) as error:
-        known = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
-        said = " ".join(known.split())[:200].rstrip(".")
-        raise LmiaError(f"The manifest '{path}' cannot be read: {said}.", _FORM) from error
+        return read_sheet(path)
+    except ValueError as error:
+        raise LmiaError(f"The manifest '{path}' cannot be read: {error}.", _FORM) from error
 
 
 def _cast(path: Path, table: pa.Table, name: str, kind: pa.DataType) -> pa.ChunkedArray:

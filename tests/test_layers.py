@@ -31,6 +31,7 @@ LAYERS = {
             "gather",
             "measurement",
             "membership",
+            "sheet",
             "listed",
         ),
         *("signals", "classifier", "lots", "quiet", "progress", "streams", "ledger", "provenance"),

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from lmia.errors import LmiaError, nearest
+from lmia.sheet import read_sheet
 
 Columns = Mapping[str, Mapping[str, str]]
 """By name of a column, what it holds for each key."""
@@ -34,7 +33,7 @@ def read_columns(file: Path, wanted: Sequence[str]) -> Columns:
     for name in ("key", *wanted):
         if table.column_names.count(name) != 1:
             raise LmiaError(f"'{file}' has no one column '{name}'.", nearest(name, table.column_names))
-    keys = [str(key) for key in table["key"].to_pylist()]
+    keys = ["" if key is None else str(key) for key in table["key"].to_pylist()]
     for name in wanted:
         found[name] = {}
         for key, value in zip(keys, table[name].to_pylist(), strict=True):
@@ -46,14 +45,11 @@ def read_columns(file: Path, wanted: Sequence[str]) -> Columns:
 
 def _read(file: Path) -> pa.Table:
     try:
-        if file.suffix.lower() == ".parquet":
-            return pq.read_table(file)
-        names = pa.csv.open_csv(file).schema.names
-        text = {name: pa.string() for name in names}  # so that keys of digits keep their zeros
-        return pa.csv.read_csv(file, convert_options=pa.csv.ConvertOptions(column_types=text))
-    except (pa.ArrowException, OSError) as error:
-        said = " ".join(str(error).split())[:200]
-        raise LmiaError(f"The columns '{file}' cannot be read: {said}", "Give a whole CSV or parquet file.") from error
+        return read_sheet(file)
+    except ValueError as error:
+        raise LmiaError(
+            f"The columns '{file}' cannot be read: {error}.", "Give a whole CSV or parquet file."
+        ) from error
 
 
 def words(keys: Sequence[str], side: str, columns: Columns, name: str) -> NDArray[np.str_]:

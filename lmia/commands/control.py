@@ -29,7 +29,7 @@ from lmia.settings import plain
 from lmia.source import Source
 from lmia.study import Cell, grid, run_study
 from lmia.study.grid import OWN, SIDES
-from lmia.study.run import LOG, MARK
+from lmia.study.run import LOG, MARK, check_folder
 from lmia.training import FitData, Plan
 
 START = """\
@@ -101,7 +101,7 @@ def main(argv: Sequence[str]) -> int:
         print(yaml.safe_dump(asked.tree, sort_keys=False), end="")
         return 0
     control, out = asked.control, asked.control.out
-    check_folder(out)
+    check_folder(out, Path(RUNS) / MARK, "control")
     _check_made(asked)
     (out / RUNS).mkdir(parents=True, exist_ok=True)
     write_aside(out / CONFIG, yaml.safe_dump(asked.tree, sort_keys=False).encode("utf-8"))
@@ -124,21 +124,6 @@ def _check_made(asked: Asked) -> None:
     source = cast("Source", specs.build("source", tree["data"]["source"]))
     data = FitData(**{**tree["data"], "source": source})
     asked.control.check_pairs(source, data.share)
-
-
-def check_folder(out: Path) -> None:
-    """Refuse a folder that holds something but a control.
-
-    Raises:
-        LmiaError: it does.
-
-    Example:
-        >>> check_folder(Path("nowhere"))
-    """
-    if out.exists() and not out.is_dir():
-        raise LmiaError(f"'{out}' is no folder.", "Give another --out.")
-    if out.is_dir() and any(out.iterdir()) and not (out / RUNS / MARK).exists():
-        raise LmiaError(f"'{out}' is not empty, and holds no control.", "Give another --out.")
 
 
 def guide() -> str:

@@ -68,8 +68,13 @@ def run_study(cells: Sequence[Cell], out: Path, jobs: int = 1) -> Made:
     return Made(cells, {name: str(end["failed"]) for name, end in ends.items() if "failed" in end})
 
 
-def check_folder(out: Path) -> None:
-    """Refuse a folder that holds something but a study.
+def check_folder(out: Path, mark: Path = Path(MARK), what: str = "study") -> None:
+    """Refuse a folder that holds something but a study, or what else leaves its mark there.
+
+    Args:
+        out: the folder.
+        mark: the file in it by which it is known.
+        what: it is to hold.
 
     Raises:
         LmiaError: it does.
@@ -79,8 +84,8 @@ def check_folder(out: Path) -> None:
     """
     if out.exists() and not out.is_dir():
         raise LmiaError(f"'{out}' is no folder.", "Give another --out.")
-    if out.is_dir() and any(out.iterdir()) and not (out / MARK).exists():
-        raise LmiaError(f"'{out}' is not empty, and holds no study.", "Give another --out.")
+    if out.is_dir() and any(out.iterdir()) and not (out / mark).exists():
+        raise LmiaError(f"'{out}' is not empty, and holds no {what}.", "Give another --out.")
 
 
 def make(group: Sequence[Cell], out: Path, tell: Tell | None = None) -> None:

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet as pq
 
 from lmia.errors import LmiaError, nearest
+from lmia.sheet import read_sheet
 
 
 def left_out(path: Path, keys: Sequence[str]) -> list[str]:
@@ -25,15 +24,15 @@ def left_out(path: Path, keys: Sequence[str]) -> list[str]:
         lmia.errors.LmiaError: The keys to go without, 'no.csv', cannot be read: ...
     """
     try:
-        table = pq.read_table(path) if path.suffix == ".parquet" else pa.csv.read_csv(path)
-    except (pa.ArrowException, OSError) as error:
-        said = " ".join(str(error).split())[:200].rstrip(".")
-        problem = f"The keys to go without, '{path}', cannot be read: {said}."
+        table = read_sheet(path)
+    except ValueError as error:
+        problem = f"The keys to go without, '{path}', cannot be read: {error}."
         raise LmiaError(problem, "Give a CSV or parquet file with a column `key`.") from error
     if "key" not in table.column_names:
         raise LmiaError(f"'{path}' has no column 'key'.", nearest("key", table.column_names))
     named: list[str] = table["key"].cast(pa.string()).to_pylist()
-    if strange := [key for key in named if key not in set(keys)]:
+    there = set(keys)
+    if strange := [key for key in named if key not in there]:
         few = ", ".join(repr(key) for key in strange[:3])
         raise LmiaError(f"{len(strange)} keys of '{path}' are not in the source, such as {few}.", "Mend the file.")
     return named

@@ -55,6 +55,11 @@ def test_keys_to_go_without_must_be_the_sources(tmp_path):
         left_out(tmp_path / "other.csv", KEYS)
 
 
+def test_keys_of_digits_keep_their_zeros(tmp_path):
+    (tmp_path / "keys.csv").write_text("key\n007\n")
+    assert left_out(tmp_path / "keys.csv", ["007", "7"]) == ["007"]
+
+
 def test_a_defence_may_leave_pairs_out():
     class Even(Defence):
         def keep(self, keys, captions, phash):

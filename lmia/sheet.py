@@ -1,0 +1,34 @@
+"""A CSV or parquet file that a user brings: one way to read it, so that keys stay what they are."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+
+def read_sheet(path: Path) -> pa.Table:
+    """Read a CSV or parquet file; of a CSV everything as text, so that keys of digits keep their zeros, and no value as null.
+
+    Raises:
+        ValueError: it cannot be read; the message says why, in one line without a full stop.
+
+    Example:
+        >>> read_sheet(Path("nowhere.csv"))
+        Traceback (most recent call last):
+            ...
+        ValueError: No such file or directory
+    """
+    try:
+        if path.suffix.lower() == ".parquet":
+            return pq.read_table(path)
+        names = pa.csv.open_csv(path).schema.names
+        text = {name: pa.string() for name in names}
+        options = pa.csv.ConvertOptions(column_types=text, strings_can_be_null=True, null_values=[""])
+        return pa.csv.read_csv(path, convert_options=options)
+    except (pa.ArrowException, OSError) as error:
+        known = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
+        raise ValueError(" ".join(known.split())[:200].rstrip(".")) from error
