@@ -9,10 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonargparse import ArgumentError
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
-from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from rich.console import Console
 
 from lmia.attack import Attack
@@ -30,6 +27,7 @@ from lmia.registry import registry
 from lmia.report import AuditReport
 from lmia.report.terminal import print_summary
 from lmia.request import request
+from lmia.subcommand import SubcommandCLI
 from lmia.target import Target
 
 
@@ -94,70 +92,19 @@ class Auditor(Trainer):
         )
 
 
-class AuditCLI(LightningCLI):
+class AuditCLI(SubcommandCLI):
     """LightningCLI with the subcommand `audit`, fed with a config that `lmia.request` has made.
 
     Args:
         tree: the config below the subcommand.
     """
 
-    report: AuditReport
+    result: AuditReport
 
     def __init__(self, tree: dict[str, Any]) -> None:
-        self.tree = tree
         watched = (tree.get("trainer") or {}).get("enable_progress_bar") is not False
-        super().__init__(
-            FeatureExtractor,
-            AuditData,
-            save_config_callback=None,
-            seed_everything_default=0,
-            trainer_class=Auditor,
-            trainer_defaults={**TRAINER_DEFAULTS, "callbacks": [PairProgress()] if watched else []},
-            parser_kwargs={"exit_on_error": False, "audit": {"exit_on_error": False}},
-            auto_configure_optimizers=False,
-            load_from_checkpoint_support=False,
-            args={"subcommand": "audit", "audit": tree},
-        )
-
-    @staticmethod
-    def subcommands() -> dict[str, set[str]]:
-        """There is one: `audit`."""
-        return {"audit": {"model", "datamodule"}}
-
-    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
-        """Parse the config; `sys.argv` stays what the user typed, for ranks to be started with."""
-        assert isinstance(args, dict)  # as __init__ gives it
-        try:
-            self.config = parser.parse_object(args)
-        except ArgumentError as error:  # what lmia.options cannot know, such as a callback of the trainer's
-            raise LmiaError(str(error.message), "`lmia audit --help` explains every option.") from error
-
-    def instantiate_classes(self) -> None:
-        """Make the model, the data and the trainer; a mistake that a constructor finds stays one."""
-        try:
-            super().instantiate_classes()
-        except ValueError as error:  # the parser's, over a part that may be left out, such as a role
-            if isinstance(error.__cause__, LmiaError):
-                raise error.__cause__ from None
-            raise
-
-    def instantiate_trainer(self, **kwargs: Any) -> Trainer:  # noqa: ANN401 (Lightning's signature)
-        """Make the trainer; options that it cannot be made with, the user can mend."""
-        try:
-            return super().instantiate_trainer(**kwargs)
-        except (MisconfigurationException, TypeError, ValueError) as error:
-            chosen = ", ".join(f"{name}={value}" for name, value in self.tree["trainer"].items())
-            if not chosen:
-                raise
-            raise LmiaError(
-                f"No trainer can be made with {chosen}: {error}", "`lmia audit --trainer.help` explains its options."
-            ) from error
-
-    def _run_subcommand(self, subcommand: str) -> None:
-        trainer = self.trainer
-        assert isinstance(trainer, Auditor)  # trainer_class says so
-        trainer.config = self.tree["trainer"]
-        self.report = trainer.audit(**self._prepare_subcommand_kwargs(subcommand))
+        defaults = {**TRAINER_DEFAULTS, "callbacks": [PairProgress()] if watched else []}
+        super().__init__("audit", tree, FeatureExtractor, AuditData, Auditor, defaults)
 
 
 class _Terminal(Console):
@@ -181,7 +128,7 @@ def audit(argv: Sequence[str]) -> int:
         print(yaml.safe_dump(tree, sort_keys=False), end="")
         return 0
     with quiet():
-        report = AuditCLI(tree).report
+        report = AuditCLI(tree).result
     print_summary(report, _Terminal(), Path(str(report.config["out"])) / "report.html")
     return 0
 

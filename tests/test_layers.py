@@ -72,7 +72,7 @@ LAYERS = {
         ),
         *("stock", "altered", "seal", "study", "control"),
     ],
-    "shell": ["shell", "cli", "commands", "guide", "__main__"],
+    "shell": ["shell", "cli", "subcommand", "commands", "guide", "__main__"],
 }
 """From the lowest to the highest; within one, everybody may import everybody."""
 
@@ -199,7 +199,7 @@ def test_plugins_do_not_know_each_other(path):
         (
             "jsonargparse",
             [
-                "lmia/cli.py",
+                "lmia/subcommand.py",
                 "lmia/flags.py",
                 "lmia/guide.py",
                 "lmia/options.py",

@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
-from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
 from lmia import options
 from lmia.defence import Defence
@@ -20,6 +18,7 @@ from lmia.quiet import quiet
 from lmia.registry import registry
 from lmia.request import defences, thing
 from lmia.specs import source_config, target_config
+from lmia.subcommand import SubcommandCLI
 from lmia.training import FitData, Learner, Plan, Record, run_fit
 from lmia.training.run import TRAINER_DEFAULTS
 
@@ -66,58 +65,18 @@ class Fitter(Trainer):
         return run_fit(model, datamodule, out, seed, self, self.config)
 
 
-class FitCLI(LightningCLI):
+class FitCLI(SubcommandCLI):
     """LightningCLI with the subcommand `fit_target`, fed with a config that `request` has made.
 
     Args:
         tree: the config below the subcommand.
     """
 
-    record: Record
+    result: Record
 
     def __init__(self, tree: dict[str, Any]) -> None:
-        self.tree = tree
-        super().__init__(
-            Learner,
-            FitData,
-            save_config_callback=None,
-            seed_everything_default=tree.get("seed", 0),
-            trainer_class=Fitter,
-            trainer_defaults=dict(TRAINER_DEFAULTS),
-            parser_kwargs={"exit_on_error": False, "fit_target": {"exit_on_error": False}},
-            auto_configure_optimizers=False,
-            load_from_checkpoint_support=False,
-            args={"subcommand": "fit_target", "fit_target": tree},
-        )
-
-    @staticmethod
-    def subcommands() -> dict[str, set[str]]:
-        """There is one: `fit_target`."""
-        return {"fit_target": {"model", "datamodule"}}
-
-    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
-        """Parse the config; `sys.argv` stays what the user typed, for ranks to be started with."""
-        assert isinstance(args, dict)  # as __init__ gives it
-        self.config = parser.parse_object(args)
-
-    def instantiate_classes(self) -> None:
-        """Make the model, the data and the trainer; a mistake that a constructor finds stays one."""
-        try:
-            super().instantiate_classes()
-        except ValueError as error:
-            if isinstance(error.__cause__, LmiaError):
-                raise error.__cause__ from None
-            raise
-        except MisconfigurationException as error:
-            raise LmiaError(
-                f"No trainer can be made: {error}", "`lmia audit --trainer.help` explains its options."
-            ) from error
-
-    def _run_subcommand(self, subcommand: str) -> None:
-        trainer = self.trainer
-        assert isinstance(trainer, Fitter)  # trainer_class says so
-        trainer.config = self.tree["trainer"]
-        self.record = trainer.fit_target(**self._prepare_subcommand_kwargs(subcommand))
+        defaults, seed = dict(TRAINER_DEFAULTS), tree.get("seed", 0)
+        super().__init__("fit_target", tree, Learner, FitData, Fitter, defaults, seed, command="fit")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -133,7 +92,7 @@ def main(argv: Sequence[str]) -> int:
     with quiet():
         cli = FitCLI(tree)
     if cli.trainer.is_global_zero:
-        print(said(cli.record, Path(str(tree.get("out", "lmia-fit")))))
+        print(said(cli.result, Path(str(tree.get("out", "lmia-fit")))))
     return 0
 
 

@@ -104,6 +104,7 @@ def test_help_names_every_option():
         ([*SMALL, "--defence.p", "1"], "stands before any --defence"),
         ([*SMALL, "--trainer.max_epochs", "3"], "Give --epochs N"),
         ([*SMALL, "--trainer.precision", "8"], "precision"),
+        ([*SMALL, "--trainer.devices", "0", "--trainer.accelerator", "cpu"], "No trainer can be made with"),
         ([*SMALL, "--without", "nowhere.csv"], "'nowhere.csv', cannot be read"),
         (["--model", "demo,random", "--source", "emoji:9:1"], "no range of emoji scenes"),
         (["--config", "nowhere.yaml"], "nowhere.yaml cannot be read"),
