@@ -76,8 +76,11 @@ LAYERS = {
 }
 """From the lowest to the highest; within one, everybody may import everybody."""
 
-PUBLIC = {*LAYERS["contracts"], "lots", "signals", "classifier", "testing", "registry"}
-"""What a plugin may import, besides the names that `lmia` itself gives; the registry, to find another's thing by name."""
+PUBLIC = {*LAYERS["contracts"], "lots", "signals", "classifier", "testing", "registry", "evidence"}
+"""What a plugin may import, besides the names that `lmia` itself gives.
+
+The registry, to find another's thing by name; the evidence, so that nobody looks for copies in a way of its own.
+"""
 
 LONGEST = 300
 

@@ -83,6 +83,42 @@ def near_hashes(hashes_a: Hashes, hashes_b: Hashes, radius: int = RADIUS) -> Lin
     return Links(rows_a[left].astype(np.int64), rows_b[right].astype(np.int64), value)
 
 
+def first_of_each(phash: Sequence[str], radius: int = RADIUS, words: Sequence[str] | None = None) -> list[int]:
+    """Choose rows so that no two are near copies: in their own order, each that is no copy of one already chosen.
+
+    Args:
+        phash: n perceptual hashes of 16 hexadecimal digits.
+        radius: so many bits may differ between copies, 0 to 15.
+        words: n captions, of which an equal one makes a copy too; None looks at pictures alone.
+
+    Returns:
+        the rows chosen, ascending.
+
+    Example:
+        >>> first_of_each(["0" * 16, "0" * 15 + "1", "0" * 15 + "f"], radius=1)
+        [0, 2]
+        >>> first_of_each(["0" * 16, "f" * 16], words=["a dog", "a dog"])
+        [0]
+    """
+    hashes = as_hashes(phash)
+    first, which = np.unique(hashes, return_index=True, return_inverse=True)[1:]
+    links, number = near_hashes(hashes, hashes, radius), dict(zip(first.tolist(), range(len(first)), strict=True))
+    near: dict[int, set[int]] = {}
+    for left, right in zip(links.left.tolist(), links.right.tolist(), strict=True):
+        near.setdefault(number[left], set()).add(number[right])  # both ways, and itself
+    chosen: list[int] = []
+    looks: set[int] = set()
+    said: set[str] = set()
+    for row, look in enumerate(which.tolist()):
+        if not looks.isdisjoint(near[look]) or (words is not None and words[row] in said):
+            continue
+        chosen.append(row)
+        looks.add(look)
+        if words is not None:
+            said.add(words[row])
+    return chosen
+
+
 def _band(hashes: Hashes, band: int) -> Rows:
     return ((hashes >> np.uint64(band * _BITS)) & np.uint64((1 << _BITS) - 1)).astype(np.int64)
 

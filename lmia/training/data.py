@@ -142,10 +142,10 @@ class FitData(LightningDataModule):
         Raises:
             LmiaError: fewer than two pairs are in, or than levels need, or `without` does not fit the source.
         """
-        inside = np.array([drawn(key, seed, self.share) for key in pairs.keys])
-        if self.without is not None:
-            inside &= ~np.isin(np.array(pairs.keys, dtype=object), left_out(self.without, pairs.keys))
-        members = np.flatnonzero(inside)
+        gone = set(left_out(self.without, pairs.keys)) if self.without is not None else set()
+        members = np.array(
+            [i for i, key in enumerate(pairs.keys) if key not in gone and drawn(key, seed, self.share)], int
+        )
         for defence in defences:
             known = [[column[i] for i in members.tolist()] for column in (pairs.keys, pairs.captions, pairs.phash)]
             members = members[defence.keep(*known)] if len(members) else members

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from lmia.data import ShardReader, shards_of
 from lmia.errors import LmiaError
-from lmia.evidence.hashes import as_hashes, near_hashes
+from lmia.evidence.hashes import first_of_each
 from lmia.picture import MAX_PIXELS
 from lmia.settings import digest
 from lmia.source import Source
@@ -104,7 +104,7 @@ def _write(reader: ShardReader, folder: Path, wanted: str, shape: tuple[int, ...
             if read.pixels is not None:
                 file.write(read.pixels.contiguous().numpy().tobytes())
     if near is not None:
-        kept = without_near_copies([phash for _, _, phash in rows], near)
+        kept = first_of_each([phash for _, _, phash in rows], near)
         _compact(folder / PIXELS, kept, len(rows), shape)
         rejected["near copy"] += len(rows) - len(kept)
         rows = [rows[i] for i in kept]
@@ -114,26 +114,6 @@ def _write(reader: ShardReader, folder: Path, wanted: str, shape: tuple[int, ...
     )
     told = {"of": wanted, "shape": json.dumps(shape), "rejected": json.dumps(dict(+rejected))}
     pq.write_table(table.replace_schema_metadata(told), folder / TABLE)
-
-
-def without_near_copies(phash: Sequence[str], bits: int) -> list[int]:
-    """Return the rows whose hash differs from every earlier kept one's in more than `bits` bits, 0 to 15.
-
-    Example:
-        >>> without_near_copies(["0" * 16, "0" * 15 + "1", "0" * 15 + "f"], bits=1)
-        [0, 2]
-    """
-    hashes = as_hashes(phash)
-    links = near_hashes(hashes, hashes, bits)
-    near: dict[int, list[int]] = {}
-    for left, right in zip(links.left.tolist(), links.right.tolist(), strict=True):
-        near.setdefault(max(left, right), []).append(min(left, right))
-    first = np.unique(hashes, return_index=True)[1]
-    kept: set[int] = set()
-    for row in sorted(first.tolist()):
-        if not any(other in kept for other in near.get(row, []) if other != row):
-            kept.add(row)
-    return sorted(kept)
 
 
 def _compact(path: Path, kept: Sequence[int], n: int, shape: tuple[int, ...]) -> None:

@@ -27,7 +27,8 @@ TRAINER_DEFAULTS: Mapping[str, object] = {
     "logger": False,
     "enable_model_summary": False,
     "enable_checkpointing": False,
-} | {"num_sanity_val_steps": 0}
+    "num_sanity_val_steps": 0,
+}
 """What every training wants of Lightning's Trainer; checkpoints are kept by the run itself."""
 
 

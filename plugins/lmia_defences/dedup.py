@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lmia import Defence
+from lmia.evidence.duplicates import normal_caption
+from lmia.evidence.hashes import first_of_each
 from lmia_defences.bounds import bounded
-
-_TILE = 2**22
-"""Distances held at once, in numbers: 32 MB."""
-
-Rows = NDArray[np.int64]
 
 
 class Dedup(Defence):
@@ -25,7 +20,7 @@ class Dedup(Defence):
     hashes that is short beside a training.
 
     In the pairs' own order a pair is left out if an earlier one that was kept has a picture whose perceptual hash is near,
-    or the same caption, case and white space aside.
+    or the same caption, but for case, punctuation and white space.
 
     Args:
         bits: in how many of 64 bits two hashes of one picture may differ; 6 is what `lmia data check` takes.
@@ -47,50 +42,7 @@ class Dedup(Defence):
 
     def keep(self, keys: Sequence[str], captions: Sequence[str], phash: Sequence[str]) -> NDArray[np.bool_]:
         """Keep the first of each kind."""
-        hashes = np.array([int(one, 16) for one in phash], np.uint64)
-        said = list(map(_plain, captions)) if self.by_caption else list(keys)
-        alike, which = np.unique(hashes, return_inverse=True)
-        near: dict[int, set[int]] = {}
-        for left, right in _near(alike, self.bits):
-            near.setdefault(left, set()).add(right)
-            near.setdefault(right, set()).add(left)
         kept = np.zeros(len(keys), dtype=bool)
-        seen: set[str] = set()
-        taken: set[int] = set()  # numbers of hashes
-        for row, (look, words) in enumerate(zip(which.tolist(), said, strict=True)):
-            if look in taken or words in seen or not taken.isdisjoint(near.get(look, ())):
-                continue
-            kept[row] = True
-            taken.add(look)
-            seen.add(words)
+        words = [normal_caption(one) for one in captions] if self.by_caption else None
+        kept[first_of_each(phash, self.bits, words)] = True
         return kept
-
-
-def _plain(caption: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", caption).casefold().split())
-
-
-def _near(hashes: NDArray[np.uint64], bits: int) -> Iterator[tuple[int, int]]:
-    """Yield the places of all couples of distinct hashes that differ in at most `bits` bits, some more than once.
-
-    Cut into bits + 1 pieces, two such hashes agree in at least one: so only those that agree in a piece are compared.
-    """
-    edges = [round(64 * i / (bits + 1)) for i in range(bits + 2)]
-    for low, high in pairwise(edges):
-        piece = (hashes >> np.uint64(low)) & np.uint64(2 ** (high - low) - 1)
-        order = np.argsort(piece, kind="stable")
-        starts = np.flatnonzero(np.diff(piece[order])) + 1
-        for group in np.split(order, starts):
-            if len(group) > 1:
-                yield from _couples(hashes, group, bits)
-
-
-def _couples(hashes: NDArray[np.uint64], group: Rows, bits: int) -> Iterator[tuple[int, int]]:
-    mine = hashes[group]
-    size = max(1, _TILE // len(group))
-    for start in range(0, len(group), size):
-        far = np.bitwise_count(mine[start : start + size, None] ^ mine[None])
-        left, right = np.nonzero(far <= bits)
-        left += start
-        apart = left < right
-        yield from zip(group[left[apart]].tolist(), group[right[apart]].tolist(), strict=True)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from lmia.evidence.hashes import as_hashes, near_hashes
+from lmia.evidence.hashes import as_hashes, first_of_each, near_hashes
 
 FEW_BITS = hnp.arrays(np.uint64, st.integers(0, 30), elements=st.integers(0, 2**64 - 1) | st.integers(0, 2**12))
 
@@ -70,3 +70,17 @@ def test_the_cost_grows_much_less_than_the_pairs_do():
     small, large = seconds(20_000), seconds(320_000)
     print(f"near_hashes: {small:.2f} s for 20,000 hashes, {large:.2f} s for 320,000")
     assert large < 100 * small  # 16 times the hashes; all pairs would be 256 times
+
+
+@given(st.lists(st.tuples(st.integers(0, 2**12 - 1), st.sampled_from("abcdef")), max_size=25), st.integers(0, 8))
+@settings(max_examples=100, deadline=None)
+def test_the_first_of_each_is_chosen_greedily(pairs, bits):
+    """By brute force, with and without words."""
+    phash, words = [f"{look:016x}" for look, _ in pairs], [word for _, word in pairs]
+    for told in (None, words):
+        kept = []
+        for row, (look, word) in enumerate(pairs):
+            near = any((pairs[other][0] ^ look).bit_count() <= bits for other in kept)
+            if not near and (told is None or all(pairs[other][1] != word for other in kept)):
+                kept.append(row)
+        assert first_of_each(phash, bits, told) == kept

@@ -3,14 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
 from lmia.errors import LmiaError
 from lmia.source import Pair, Rejected, Source
 from lmia.specs import source
-from lmia.training.pairs import decoded, without_near_copies
+from lmia.training.pairs import decoded
 from training.worlds import target
 
 
@@ -93,13 +91,3 @@ def test_near_copies_leave_no_trace(tmp_path):
     assert list(pairs.keys) == ["a", "b"]
     assert dict(pairs.rejected) == {"near copy": 1}
     assert torch.equal(pairs.pixels, torch.stack([small(picture(1)), small(picture(2))]))
-
-
-@given(st.lists(st.integers(0, 2**12 - 1), max_size=25), st.integers(0, 8))
-@settings(max_examples=100, deadline=None)
-def test_near_copies_are_left_out_greedily(hashes, bits):
-    kept = []
-    for row, word in enumerate(hashes):
-        if all((hashes[other] ^ word).bit_count() > bits for other in kept):
-            kept.append(row)
-    assert without_near_copies([f"{word:016x}" for word in hashes], bits) == kept
