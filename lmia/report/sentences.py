@@ -43,7 +43,8 @@ def answer(report: AuditReport) -> str:
     """Answer the question, with the interval and with what the answer leaves open."""
     if report.question == "leakage":
         found = [attack for attack in report.attacks if attack.status == "ran" and attack.auc is not None]
-        return _leakage(found) if found else _nothing(report)
+        void = report.verdict is not None and report.verdict.word == "void"
+        return _leakage(found, void) if found else _nothing(report)
     judged = [attack for attack in report.attacks if attack.status == "ran" and attack.suspects is not None]
     return _use(judged) if judged else _nothing(report)
 
@@ -167,11 +168,18 @@ def _who(best: AttackResult, attacks: int) -> str:
     return f"the attack {best.name}" if attacks == 1 else f"the strongest of {attacks} attacks ({best.name})"
 
 
-def _leakage(found: Sequence[AttackResult]) -> str:
+def _leakage(found: Sequence[AttackResult], void: bool) -> str:
+    """Answer from the AUCs; where the sides cannot be compared, no difference is a "yes" to what was asked."""
     best = strongest(found)
     if best is None or best.auc is None:  # pragma: no cover (the caller asks only where there is one)
         raise ValueError("no attack has an AUC")
     auc, who, low = best.auc, _who(best, len(found)), corrected_low(best.auc, len(found))
+    if low > 0.5 and void:
+        return (
+            f"No answer: the two sides can be told apart ({who} does so with AUC {interval(auc)}, where 0.5 is guessing and "
+            f"1 is certainty), but they cannot be compared, for the reasons of the verdict.{_beyond_cosine(best)} Nothing "
+            "here says whether the model remembers any of these pairs."
+        )
     if low > 0.5:
         return (
             f"Yes, the two sides can be told apart: {who} does so with AUC {interval(auc)}, where 0.5 is guessing and 1 "

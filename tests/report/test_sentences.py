@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmia.evidence.estimate import Estimate
+from lmia.evidence.word import Verdict
 from lmia.report import sentences
 from lmia.report.model import RoleCount, Threshold
 from report import examples
@@ -40,6 +41,13 @@ def test_yes_names_the_strongest_and_what_is_left_open():
     )
     assert "48.0 % [36.0, 60.0]" in said
     assert "more than what the plain cosine" in said
+
+
+def test_a_void_audit_never_says_yes():
+    """The page's title asks whether the model gives its pairs away; sides that cannot be compared do not answer that."""
+    for word, start in (("void", "No answer: "), ("evidence", "Yes, "), ("none", "Yes, ")):
+        verdict = Verdict(word, "leakage", "post hoc", (), "", (), None, 0.51)
+        assert sentences.answer(leakage(verdict=verdict)).startswith(start)
 
 
 def test_one_attack_is_not_the_strongest_of_one():
