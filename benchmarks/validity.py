@@ -11,11 +11,13 @@ on its twin, by the functions that an audit calls; these are timed where it find
 from __future__ import annotations
 
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import wraps
+from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import patch
 
@@ -23,6 +25,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+import lmia.baselines
 import lmia.validity
 from benchmarks.memory import anonymous
 from lmia import evidence, judging, roles, ruling
@@ -40,7 +43,7 @@ SYLLABLES = [a + b for a in "bdfgklmnprstvz" for b in ("a", "e", "i", "o", "u", 
 WHERE = {
     "duplicates, by file, url, and near hashes of one caption": [(roles, "copies_of")],
     "near hashes of one side and the other": [(hashes, "near_hashes")],
-    "blind baselines, 20,000 a side": [(lmia.validity, "traits_of"), (lmia.validity, "blind_scores")],
+    "blind baselines, 20,000 a side": [(lmia.baselines, "traits_of"), (lmia.baselines, "blind_scores")],
     "strata and overlap": [(lmia.validity, "compare")],
     "adjusted AUC, and target minus twin": [(Comparison, "adjusted"), (Comparison, "above")],
     "max statistic, 2,000 permutations, target and twin": [(Comparison, "tested")],
@@ -160,7 +163,8 @@ def audit(each: int, rows: pa.Table, on_target: dict[str, Ran], on_twin: dict[st
     part = roles.Roles([], rows, parts, groups, [], [])
     plain = {name: torch.arange(len(at)).double() for name, at in parts.items()}
     judge = judging.Judge(part, rows["key"].to_pylist(), judging.DEFAULT_FPRS, False, 0, 0.95, plain)
-    doubt = lmia.validity.Doubt.of(judge)
+    with tempfile.TemporaryDirectory() as cache:
+        doubt = lmia.validity.Doubt.of(judge, Path(cache))
     asides = [Aside(TWIN, "twin", name, one) for name, one in on_twin.items()]
     found = lmia.validity.validity(doubt, dict.fromkeys(on_target, False), on_target, asides, 0.51)
     for one in on_target.values():

@@ -14,12 +14,13 @@ from lightning.pytorch import Trainer
 import lmia
 from lmia import judging, record, roles, specs
 from lmia.attack import Attack
-from lmia.blind import Blind
+from lmia.blind import Blind, Ran
 from lmia.controls import asides, controls
 from lmia.data import AuditData
 from lmia.errors import LmiaError
 from lmia.evidence.judged import Question, Regime
 from lmia.extract import FeatureExtractor
+from lmia.measurement import Measurement
 from lmia.registry import registry
 from lmia.report import AuditReport
 from lmia.report.archive import write_report
@@ -107,10 +108,8 @@ def run_audit(
     beside = [control.extracted(trainer) for control in beside]
     leave_the_others(trainer)
     part = roles.assign(data, plan, model.store, seed)
-    blind = Blind.make(setup, part, measurements)
-    judge = blind.judge(confidence)
-    ran = {name: blind.run(attack, name) for attack, name in zip(made, setup.names, strict=True)}
-    doubt, beside_ran = Doubt.of(judge), asides(beside, judge)
+    judge, ran = _on_target(setup, part, measurements, confidence)
+    doubt, beside_ran = Doubt.of(judge, model.store.root), asides(beside, judge)
     rows = [row for name, one in ran.items() if one.scored for row in judge.rows(name, one.scored, doubt.comparison)]
     there = [
         row
@@ -150,6 +149,15 @@ def run_audit(
         write_pairs(shown_pairs(part, judge.keys, rows), folder, demo)
     registry().manager.hook.lmia_audit_finished(report=report, out=folder)
     return report
+
+
+def _on_target(
+    setup: Setup, part: roles.Roles, measurements: Sequence[Measurement], confidence: float
+) -> tuple[judging.Judge, dict[str, Ran]]:
+    """Run every attack on the target; the arrays that they asked for are let go of before anything is judged."""
+    blind = Blind.make(setup, part, measurements)
+    ran = {name: blind.run(attack, name) for attack, name in zip(setup.attacks, setup.names, strict=True)}
+    return blind.judge(confidence), ran
 
 
 def leave_the_others(trainer: Trainer) -> None:

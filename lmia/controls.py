@@ -97,12 +97,13 @@ def asides(controls: Sequence[Control], judge: Judge) -> list[Aside]:
         controls: extracted.
         judge: of the audit, who knows who is who.
     """
-    found = []
-    for control in controls:
-        blind = Blind.make(control.setup, judge.roles, control.measurements)
-        for attack, name in zip(control.setup.attacks, control.setup.names, strict=True):
-            found.append(Aside(control.name, control.kind, name, blind.run(attack, name)))
-    return found
+    return [aside for control in controls for aside in _ran(control, judge)]
+
+
+def _ran(control: Control, judge: Judge) -> list[Aside]:
+    blind = Blind.make(control.setup, judge.roles, control.measurements)
+    named = zip(control.setup.attacks, control.setup.names, strict=True)
+    return [Aside(control.name, control.kind, name, blind.run(attack, name)) for attack, name in named]
 
 
 def _control(setup: Setup, name: str, kind: Kind, target: Target) -> Control:

@@ -3,6 +3,7 @@
     <cache>/<target>/<array>/<shard>.npy        cosine, image, text; an array of a view is called `cosine@<view>`
     <cache>/<target>/measured@<attack>/<shard>.npz       what an attack measured with gradients
     <cache>/<target>/pairs/<shard>.<FORMAT>.parquet      keys, captions and facts of the rows; what was rejected, by reason
+    <cache>/blind/<fingerprint>.npz      what blind baselines found; see lmia.baselines
 
 Keys are content fingerprints, so another model, another picture or another setting is never mistaken for this one.
 """
@@ -61,7 +62,7 @@ class Store:
     """
 
     def __init__(self, root: Path, target: str) -> None:
-        self.folder = root / target
+        self.root, self.folder = root, root / target
 
     def lacks(self, shard: str, arrays: Iterable[str]) -> list[str]:
         """Name what of `arrays` a shard has no file for, `pairs` included."""
@@ -78,12 +79,12 @@ class Store:
     ) -> None:
         """Commit a shard: its arrays first, its rows last, each aside and renamed, so that a kill leaves no half file."""
         for name, array in arrays.items():
-            with self._aside(self._array(name, shard)) as file:
+            with aside(self._array(name, shard)) as file:
                 np.save(file, array, allow_pickle=False)
         for name, bundle in measured.items():
-            with self._aside(self._array(name, shard)) as file:
+            with aside(self._array(name, shard)) as file:
                 np.savez(file, **bundle)  # type: ignore[arg-type]  # numpy types its own flags there
-        with self._aside(self._pairs(shard)) as file:
+        with aside(self._pairs(shard)) as file:
             pq.write_table(_table(rows, rejected), file, compression="zstd")
 
     def array(self, name: str, shard: str) -> NDArray[Any]:
@@ -121,22 +122,31 @@ class Store:
     def _pairs(self, shard: str) -> Path:
         return self.folder / "pairs" / f"{shard}.{FORMAT}.parquet"
 
-    @contextmanager
-    def _aside(self, path: Path) -> Iterator[IO[bytes]]:
-        aside = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with aside.open("wb") as file:
-                yield file
-            aside.replace(path)
-        except OSError as error:
-            raise LmiaError(
-                f"The feature store cannot write {path}: {error.strerror or error}.",
-                "Free some space or choose another folder with --cache DIR; what is complete is kept.",
-            ) from error
-        finally:
-            with suppress(OSError):
-                aside.unlink(missing_ok=True)
+
+@contextmanager
+def aside(path: Path) -> Iterator[IO[bytes]]:
+    """Write a file beside its place and rename it at the end, so that a kill leaves no half file.
+
+    Args:
+        path: in the cache folder; its own folder is made if missing.
+
+    Raises:
+        LmiaError: it cannot be written.
+    """
+    other = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with other.open("wb") as file:
+            yield file
+        other.replace(path)
+    except OSError as error:
+        raise LmiaError(
+            f"The feature store cannot write {path}: {error.strerror or error}.",
+            "Free some space or choose another folder with --cache DIR; what is complete is kept.",
+        ) from error
+    finally:
+        with suppress(OSError):
+            other.unlink(missing_ok=True)
 
 
 def _table(rows: Iterable[tuple[str, str, Facts]], rejected: Iterable[Rejected]) -> pa.Table:

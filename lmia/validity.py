@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from lmia import evidence
+from lmia.baselines import blind_baselines
 from lmia.blind import Ran
 from lmia.controls import Aside
-from lmia.evidence.baselines import Blind, blind_scores, traits_of
+from lmia.evidence.baselines import Blind
 from lmia.evidence.comparison import Comparison, compare
 from lmia.evidence.power import spoken
 from lmia.evidence.repeated import Positives
@@ -42,11 +44,11 @@ class Doubt:
     comparison: Comparison
 
     @staticmethod
-    def of(judge: Judge) -> Doubt:
-        """Train the blind baselines, and cut the pairs into strata of what they say."""
+    def of(judge: Judge, cache: Path) -> Doubt:
+        """Train the blind baselines, which are kept in the cache, and cut the pairs into strata of what they say."""
         rows, groups = judge.side_rows, judge.roles.groups[judge.side_rows]
-        traits = traits_of(judge.roles.rows.take(rows))
-        blind = blind_scores(traits, judge.labels.numpy(), groups, judge.seed, confidence=judge.confidence)
+        pairs, labels = judge.roles.rows.take(rows), judge.labels.numpy()
+        blind = blind_baselines(cache, pairs, labels, groups, judge.seed, judge.confidence)
         like = compare(blind.baselines, blind.half, judge.labels, judge.groups, judge.seed, judge.confidence)
         return Doubt(judge, blind, like)
 

@@ -48,6 +48,7 @@ LAYERS = {
             "record",
             "showing",
             "setup",
+            "baselines",
             "blind",
             "controls",
             "validity",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -13,7 +14,7 @@ from torch import Tensor
 from lmia.evidence.ranks import as_finite, dense_ranks
 from lmia.evidence.sides import as_groups, as_truth
 
-_CELLS = 4_000_000
+_CELLS = 1_000_000
 """Labels permuted at once, at most, of 8 bytes each: bounds the memory, never the result."""
 
 Floats = NDArray[np.float64]
@@ -108,7 +109,7 @@ def max_statistic(
     Example:
         >>> scores = torch.stack([torch.arange(40.0), torch.arange(40.0) % 7])
         >>> max_statistic(scores, torch.arange(40) >= 20, permutations=999).best
-        tensor([0.0010, 0.7350], dtype=torch.float64)
+        tensor([0.0010, 0.7250], dtype=torch.float64)
     """
     if scores.ndim != 2 or permutations < 1:
         raise ValueError(f"scores must be (k, n), but are {tuple(scores.shape)}; permutations are {permutations}")
@@ -118,14 +119,14 @@ def max_statistic(
     blocks = _blocks(given, as_groups(groups, len(truth)).numpy(), where)
     signed, scale = _signed_ranks(scores, where)
     found = _statistics(given[None], signed, scale, two_sided)[0]
-    random = np.random.default_rng(seed)
+    seeds = np.random.SeedSequence(seed).spawn(len(blocks))
+    streams = [np.random.default_rng(own).spawn(1 + len(block.parts)) for own, block in zip(seeds, blocks, strict=True)]
     alone, best = np.zeros(len(found), np.int64), np.zeros(len(found), np.int64)
     step = max(1, _CELLS // len(truth))
     for start in range(0, permutations, step):
         dealt = np.repeat(given[None], min(step, permutations - start), axis=0)
-        for one in dealt:
-            for block in blocks:
-                one[block.rows] = block.deal(random)
+        for block, lots in zip(blocks, streams, strict=True):
+            dealt[:, block.rows] = block.deal(lots, len(dealt))
         reached = _statistics(dealt, signed, scale, two_sided)
         alone += (reached >= found).sum(0)
         best += (reached.max(1, initial=-np.inf)[:, None] >= found).sum(0)
@@ -172,14 +173,22 @@ class _Block:
     mixed: NDArray[np.int64]
     parts: tuple[slice, ...]
 
-    def deal(self, random: np.random.Generator) -> Floats:
-        """Deal the labels anew, (g, c) or (g, 1)."""
-        if len(self.mixed) == 0:
-            return _some(random, len(self.held), int(self.held[:, 0].sum()))[:, None].astype(np.float64)
-        held = self.held.copy()
-        for part in self.parts:
-            held[self.mixed, part] = random.permuted(held[self.mixed, part], axis=1)
-        return random.permutation(held)
+    def deal(self, streams: Sequence[np.random.Generator], times: int) -> Floats:
+        """Deal the labels anew, (times, g, c) or (times, g, 1).
+
+        Args:
+            streams: one for the order of the groups and one for each part, so that so many deals at a time change none.
+            times: how many deals.
+        """
+        (lots, *within), count = streams, len(self.held)
+        if len(self.mixed) == 0:  # whole groups of one side: those of the lowest lots, without sorting them all
+            drawn, last = lots.random((times, count)), int(self.held[:, 0].sum()) - 1
+            return (drawn <= np.partition(drawn, last, axis=1)[:, last, None])[:, :, None].astype(np.float64)
+        held = np.repeat(self.held[None], times, axis=0)
+        for part, random in zip(self.parts, within, strict=True):
+            held[:, self.mixed, part] = random.permuted(held[:, self.mixed, part], axis=2)
+        order = lots.permuted(np.tile(np.arange(count), (times, 1)), axis=1)
+        return np.take_along_axis(held, order[:, :, None], axis=1)
 
 
 def _blocks(labels: Floats, groups: NDArray[np.int64], strata: NDArray[np.int64]) -> list[_Block]:
@@ -204,15 +213,3 @@ def _kinds(groups: NDArray[np.int64], strata: NDArray[np.int64]) -> NDArray[np.i
     held = np.split(strata[order], ends)
     names: dict[bytes, int] = {}
     return np.array([names.setdefault(one.tobytes(), len(names)) for one in held], np.int64)
-
-
-def _some(random: np.random.Generator, count: int, chosen: int) -> NDArray[np.bool_]:
-    """Choose so many of `count` that every choice is as likely, several times faster than by shuffling them all.
-
-    Each alone at about the right rate, then as many again as are missing or too many: by symmetry exact at any rate.
-    """
-    picked: NDArray[np.bool_] = random.random(count, dtype=np.float32) < chosen / count
-    surplus = int(picked.sum()) - chosen
-    among = np.flatnonzero(picked if surplus > 0 else ~picked)
-    picked[random.choice(among, abs(surplus), replace=False, shuffle=False)] = surplus < 0
-    return picked

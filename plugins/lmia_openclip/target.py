@@ -122,7 +122,8 @@ class OpenCLIP(Target):
 
     def untrained(self, seed: int) -> OpenCLIP:
         """Return the same architecture, preprocessing and tokenizer with open_clip's first weights, drawn by `seed`."""
-        twin = deepcopy(self, {id(self.model): None})  # all but the weights, which may fill half the memory
+        shared = {id(self.model): None, id(self._tokenizer): self._tokenizer}  # large both; the weights come anew
+        twin = deepcopy(self, shared)
         name = f"{self._recipe.name}, untrained twin"
         twin._recipe = replace(self._recipe, checkpoint=None, name=name)
         twin._seed = seed

@@ -105,9 +105,9 @@ def test_one_score_has_the_plain_permutation_p(monkeypatch):
     labels = np.arange(30) < 14
     score, deals, deal = random.integers(0, 8, 30) + 1.5 * labels, [], multiplicity._Block.deal
 
-    def heard(block, generator):
-        dealt = deal(block, generator)
-        deals.append(dealt[:, 0].copy())
+    def heard(block, streams, times):
+        dealt = deal(block, streams, times)
+        deals.extend(dealt[:, :, 0])
         return dealt
 
     monkeypatch.setattr(multiplicity._Block, "deal", heard)
@@ -118,8 +118,9 @@ def test_one_score_has_the_plain_permutation_p(monkeypatch):
 
 
 def test_every_choice_is_as_likely():
-    random = np.random.default_rng(0)
-    drawn = [tuple(np.flatnonzero(multiplicity._some(random, 6, 3))) for _ in range(6000)]
+    labels, alone = np.arange(6) % 2.0, np.arange(6)
+    (block,) = multiplicity._blocks(labels, alone, np.zeros(6, np.int64))
+    drawn = [tuple(np.flatnonzero(one)) for one in block.deal([np.random.default_rng(0)], 6000)[:, :, 0]]
     assert chisquare([drawn.count(one) for one in combinations(range(6), 3)]).pvalue > 0.001
 
 

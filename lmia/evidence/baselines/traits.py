@@ -15,6 +15,14 @@ from sklearn.feature_extraction.text import HashingVectorizer
 
 KINDS = ("captions", "files", "pixels", "metadata", "all")
 """The kinds of baselines; `all` is the others, joined."""
+_READS = {
+    "captions": ("caption",),
+    "files": ("width", "height", "bytes", "format", "tables"),
+    "pixels": ("pixels",),
+    "metadata": ("url",),
+}
+COLUMNS = tuple(name for names in _READS.values() for name in names)
+"""All columns that traits are taken from."""
 
 Floats = NDArray[np.float32]
 _WORDS, _SIGNS, _HOSTS = 2**16, 2**15, 2**14
@@ -84,12 +92,6 @@ def traits_of(table: pa.Table) -> tuple[Traits, ...]:
 
 
 _Made = tuple[csr_matrix | Floats, tuple[int, ...]]
-_READS = {
-    "captions": ("caption",),
-    "files": ("width", "height", "bytes", "format", "tables"),
-    "pixels": ("pixels",),
-    "metadata": ("url",),
-}
 
 
 def _one(kind: str, table: pa.Table) -> Traits:
