@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -18,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
+from lmia.cores import reading
 from lmia.errors import LmiaError
 from lmia.picture import MAX_PIXELS, Facts, open_pairs
 from lmia.settings import class_path, digest, made_by
@@ -187,8 +187,8 @@ class AuditData(LightningDataModule):
         pool: unlabelled pairs, members and non-members mixed, that an attack may learn from.
         suspects: pairs of unknown membership, scored one by one.
         batch: pairs decoded and encoded at once.
-        workers: reading processes; by default none without a GPU (reading and encoding take turns on all cores) and
-            all cores but one with a GPU.
+        workers: reading processes; by default all cores but one with a GPU, and without one as many as there are cores
+            where there are shards enough; none (decoding on threads) where they have no memory to share.
         max_pixels: pictures with more are rejected before they are decoded.
         allow_overlap: go on, with a warning in the report, where the pool shares pairs with another role. Audited
             pairs among the known non-members are an error always.
@@ -275,25 +275,3 @@ def check_whole(trainer: Trainer) -> None:
             f"The trainer is to stop early: limit_predict_batches={limit}.",
             "Leave it out, and sample the data instead: SPEC?n=1000&seed=0.",
         )
-
-
-def reading(ranks: int, shards: int, workers: int | None, device: str) -> tuple[int, int]:
-    """Share out the cores of a machine: how many reading processes a rank has, and how many threads each decodes on.
-
-    Torch threads and loader processes that want the same core slow each other down severalfold, so without a GPU
-    reading and encoding take turns on all of a rank's cores; with one, decoding overlaps the model.
-
-    Args:
-        ranks: processes that share the machine.
-        shards: shards of this rank; more workers than shards would idle.
-        workers: what the user asked for, or None.
-        device: type of the model's device.
-
-    Example:
-        >>> reading(1, 4, 0, "cpu")[0]
-        0
-    """
-    cores = max(1, len(os.sched_getaffinity(0)) // ranks)
-    wanted = workers if workers is not None else (0 if device == "cpu" else cores - 1)
-    processes = min(wanted, shards)
-    return processes, max(1, wanted // processes if processes else cores)

@@ -25,6 +25,7 @@ LAYERS = {
             "looks",
             "picture",
             "data",
+            "cores",
             "extract",
             "underway",
             "store",
