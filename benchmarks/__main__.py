@@ -12,6 +12,8 @@ ALL = (
     ("a second attack, and start-up", "benchmarks.again"),
     ("memory", "benchmarks.memory"),
     ("training a target against a bare loop", "benchmarks.fit"),
+    ("what an audit spends on doubting itself", "benchmarks.doubt"),
+    ("all checks on 100,000 + 100,000 pairs", "benchmarks.validity"),
     ("data-set inference", "benchmarks.dataset"),
     ("WSA's classifier against a bare loop", "benchmarks.classifier", "4"),
 )

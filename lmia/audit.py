@@ -100,7 +100,7 @@ def run_audit(
         model, data, made, placebo, out, fpr, detect, regime, seal, seed, confidence, show_pairs, demo, trainer_config
     )
     sealed = check(seal, parts(config, model, data, made, placebo)) if seal is not None else None
-    folder = record.prepare(Path(out), config)
+    folder = record.prepare(Path(out))
     trainer = trainer or record.trainer()
     beside = controls(setup, placebo)
     twins = [control.setup.model for control in beside if control.kind == "twin"]
@@ -117,11 +117,12 @@ def run_audit(
         if one.ran.scored
         for row in judge.rows(one.attack, one.ran.scored, doubt.comparison, one.model)
     ]
-    digest = write_scores(score_table([*rows, *there]), folder / "scores.parquet")
     question: Question = "use" if "suspects" in part.parts else "leakage"
     trained = {name: type(one).fit is not Attack.fit for name, one in zip(setup.names, made, strict=True)}
     doubts = validity(doubt, trained, ran, beside_ran, detect)
     ruled = verdict(doubts, question, regime, detect)
+    digest = write_scores(score_table([*rows, *there]), folder / "scores.parquet")
+    record.write_config(config, folder)
     report = AuditReport(
         question=question,
         demo=demo,

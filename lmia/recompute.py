@@ -110,7 +110,12 @@ def verify(run: Run) -> Verification:
 
 def _left_out(run: Run) -> Iterator[str]:
     if run.report.validity.baselines:
-        yield f"what tells the sides apart without the model: captions and facts are not in {SCORES}; the strata made of it are"
+        yield (
+            f"what tells the sides apart without the model, and each attack beside it: captions and facts are not in {SCORES}; "
+            "the strata made of them are"
+        )
+    if run.report.validity.slices is not None:
+        yield f"the slices: the columns that pairs are sliced by are not in {SCORES}"
     if run.report.question == "leakage" and YARDSTICK not in run.attacks:
         yield f"the comparison with the cosine: '{YARDSTICK}' is not among the attacks, so no cosines are in {SCORES}"
 

@@ -100,21 +100,30 @@ def config(
     }
 
 
-def prepare(out: Path, config: Mapping[str, object]) -> Path:
-    """Make the report's folder and write the configuration into it, before anything is computed.
+def prepare(out: Path) -> Path:
+    """Make the report's folder and see that it can be written, before anything is computed; what lies there stays.
 
     Raises:
         LmiaError: the folder cannot be made or written.
     """
-    text = "# Replay this audit: lmia audit --config config.yaml\n" + yaml.safe_dump(dict(config), sort_keys=False)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise LmiaError(
             f"The folder {out} cannot be written: {error.strerror}.", "Choose another with --out DIR."
         ) from error
-    write_aside(out / CONFIG, text.encode())
+    write_aside(out / ".writable", b"").unlink()
     return out
+
+
+def write_config(config: Mapping[str, object], out: Path) -> Path:
+    """Write the configuration that replays an audit into its folder.
+
+    Raises:
+        LmiaError: the file cannot be written.
+    """
+    text = "# Replay this audit: lmia audit --config config.yaml\n" + yaml.safe_dump(dict(config), sort_keys=False)
+    return write_aside(out / CONFIG, text.encode())
 
 
 def target(model: FeatureExtractor) -> dict[str, object]:

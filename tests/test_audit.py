@@ -1,10 +1,14 @@
+import base64
 import hashlib
+import html
 import json
+import re
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+import yaml
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
@@ -12,9 +16,11 @@ import lmia
 from lmia import record
 from lmia.data import AuditData
 from lmia.extract import FeatureExtractor
+from lmia.report import figures
 from lmia.report.archive import read_report
 from lmia.source import Sample
-from worlds import Loss, Matrices, Noise, Plain, Reflections
+from lmia_csa import CSA
+from worlds import Loss, Matrices, Noise, Plain, Reflections, picture, png
 
 LEAK = Matrices("0:400", leak=0.7)
 
@@ -210,7 +216,12 @@ def test_a_bad_score_is_named_and_nothing_is_half_written(tmp_path, score, said)
 
     with pytest.raises(lmia.LmiaError, match=said):
         audit(tmp_path, [Plain(), Bad()])
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["config.yaml"]
+    assert list((tmp_path / "out").iterdir()) == []
+    audit(tmp_path, [Plain()])
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    with pytest.raises(lmia.LmiaError, match=said):
+        audit(tmp_path, [Plain(), Bad()])
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
 
 
 def test_nothing_to_learn_is_a_result(tmp_path):
@@ -248,6 +259,32 @@ def test_the_order_of_attacks_and_their_company_change_nothing(tmp_path):
     one, two = scores(tmp_path, "one"), scores(tmp_path, "two")
     for attack in ("dice", "plain"):
         np.testing.assert_array_equal(column(one, attack, "members"), column(two, attack, "members"))
+
+
+def test_two_piles_are_cut_into_the_same_roles_whichever_attacks_ride_along(tmp_path):
+    class Pooled(Plain):
+        """The cosine less the pool's mean."""
+
+        requires = frozenset({"known_nonmembers", "pool"})
+
+        def fit(self, known):
+            self.mean = known.pool.cosine.mean()
+
+        def score(self, samples):
+            return super().score(samples) - self.mean
+
+    def by_role(out):
+        found = {}
+        for row in scores(tmp_path, out).to_pylist():
+            found.setdefault(row["attack"], {}).setdefault(row["role"], set()).add(row["key"])
+        return found
+
+    piles = {"members": Noise(0, 200), "nonmembers": Noise(400, 600)}
+    audit(tmp_path, [CSA()], roles=piles, out="alone")
+    audit(tmp_path, [Pooled(), CSA()], roles=piles, out="together")
+    (alone,) = by_role("alone").values()
+    assert {role: len(keys) for role, keys in alone.items()} == {"members": 160, "nonmembers": 112, "calibration": 20}
+    assert by_role("together") == {"pooled": alone, "csa": alone}
 
 
 def test_the_global_random_state_is_left_alone(tmp_path):
@@ -385,6 +422,36 @@ def test_pairs_are_shown_only_on_request(tmp_path):
     assert best["key"] in page
     assert "data:image/" in page
     assert best["key"] not in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_a_report_holds_no_caption_no_key_and_no_picture(tmp_path):
+    class Secret(Noise):
+        """Keys and captions that stand nowhere else."""
+
+        def read(self, shard):
+            for pair in super().read(shard):
+                yield lmia.Pair(f"zz{pair.key}", f"qq{pair.caption}", pair.image)
+
+    roles = {"members": Secret(0, 100), "nonmembers": Secret(400, 500), "known_nonmembers": Secret(800, 900)}
+    report = audit(tmp_path, [CSA(), Loss()], roles=roles | {"pool": Secret(1200, 1250)})
+    pictures = [png(picture(i)) for i in (0, 99, 400, 499)]
+    texts = {name: (tmp_path / "out" / name).read_text() for name in ("report.html", "report.md", "report.json")}
+    for name, text in texts.items():
+        for word in ("zznoise", "qqpair", "data:image", "<img"):
+            assert word not in text, (name, word)
+        for data in pictures:
+            for start in range(60, 63):  # wherever base64 may have begun
+                assert base64.b64encode(data[start : start + 15]).decode() not in text, name
+            assert data[60:70].hex() not in text, name
+            assert hashlib.sha256(data).hexdigest() not in text, name
+    assert "zznoise/0" in column(scores(tmp_path), "csa", "members", "key")
+    page = texts["report.html"]
+    assert [result.name for result in report.attacks if result.histogram] == ["csa", "loss"]
+    for result in report.attacks:
+        assert figures.histogram(result.name, result.histogram) in page
+        assert f"<figcaption><strong>{result.name}.</strong>" in page
+    shown = html.unescape(re.search(r"<h3>Configuration</h3>\s*<pre>(.*?)</pre>", page, re.S)[1])
+    assert yaml.safe_load(shown) == yaml.safe_load((tmp_path / "out" / "config.yaml").read_text()) == report.config
 
 
 def test_duplicates_widen_the_interval(tmp_path):

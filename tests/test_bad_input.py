@@ -4,6 +4,7 @@ import csv
 import errno
 import hashlib
 import io
+import re
 import resource
 import tarfile
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from PIL import Image
 import players
 import worlds
 from lmia import shell
+from lmia.flags import TOP
 from lmia.store import Store
 
 MODEL = ["--model", "toy:0:150"]
@@ -74,16 +76,16 @@ def _world(monkeypatch, place):
     monkeypatch.chdir(place)
 
 
-def refused(capsys, words, out, written=()):
-    """Run an audit that must be refused; return its two lines."""
+def refused(capsys, words, out, begun=False):
+    """Run an audit that must be refused, before or after it has made its folder; return its two lines."""
     assert shell.run(["audit", *words, "--out", str(out)]) == 2
     stdout, stderr = capsys.readouterr()
     first, second = stderr.splitlines()
     assert stdout == ""
     assert first.startswith("lmia: ")
     assert second.strip()
-    assert {path.name for path in out.glob("*")} <= set(written)
-    assert out.exists() == bool(written)
+    assert list(out.glob("*")) == []
+    assert out.exists() == begun
     return first, second
 
 
@@ -232,6 +234,13 @@ def test_what_a_config_says(capsys, tmp_path, keys, first, second):
     assert second in two
 
 
+def test_an_unknown_key_is_answered_with_every_known_one(capsys, tmp_path):
+    (tmp_path / "a.yaml").write_text("colour: red\n")
+    one, two = refused(capsys, ["--config", str(tmp_path / "a.yaml")], tmp_path / "out")
+    assert one == "lmia: The config has no key 'colour'."
+    assert two == f"Known: {', '.join(sorted(TOP))}."
+
+
 def members(spec, *more):
     return [*MODEL, "--members", spec, "--nonmembers", "noise:200:350", "--plugin", "plain", *more]
 
@@ -247,13 +256,17 @@ FOUND = {
         "limit_predict_batches=0.5",
         "",
     ),
-    "no shard matches": (members("none/*.tar"), "none/*.tar", ""),
+    "no shard matches": (members("none/*.tar"), "No shard matches 'none/*.tar'", "Check the pattern and the folder."),
     "a brace of nothing": (members("none/{000..003}.tar"), "none/000.tar", ""),
     "no table": (members("none.csv"), "none.csv", ""),
     "an empty folder": (members("empty"), "empty", ""),
     "a table without captions": (members("columns.csv"), "no column known as caption", "'filepath', 'words'"),
     "an empty table": (members("empty.csv"), "empty.csv", ""),
-    "a truncated tar": (members("torn.tar"), "torn.tar", "Mend what these reasons name"),
+    "a truncated tar": (
+        members("torn.tar"),
+        "(webdataset: torn.tar) can be used: {'truncated tar': ",
+        "Mend what these",
+    ),
     "images that do not decode": (members("torn.csv"), "{'image does not decode': 30}", "Mend what these reasons name"),
     "bombs": (
         members("bomb.csv", "--max-pixels", "1000"),
@@ -304,7 +317,19 @@ def test_what_the_files_and_attacks_say(capsys, tmp_path, words, first, second):
     assert stdout == ""
     assert first in one
     assert second in one + two
-    assert {path.name for path in out.glob("*")} <= {"config.yaml"}
+    assert two.strip()
+    assert list(out.glob("*")) == []
+
+
+def test_too_few_pseudo_members_are_counted_at_every_lambda(capsys, tmp_path):
+    words = [*GOOD, "--plugin", "wsa", "--plugin.lam", "9"]
+    one, two = refused(capsys, words, tmp_path / "out", begun=True)
+    assert one == "lmia: WSA needs 50 pseudo-members, and lambda 9 leaves 0."
+    left = [(float(lam), int(count)) for lam, count in re.findall(r"(-?[\d.]+) leaves (\d+)", two)]
+    assert [lam for lam, _ in left] == [-2.5, -1.5, -0.5, 0, 0.5, 1.5, 2.5]
+    counts = [count for _, count in left]
+    assert counts == sorted(counts, reverse=True)
+    assert 0 <= counts[-1] < counts[0] <= 60  # a fifth of 150 members and of 105 nonmembers
 
 
 def test_a_folder_that_cannot_be_written(capsys):
@@ -354,6 +379,6 @@ def test_a_full_disk(capsys, tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device", "/cache/shard.npy")
 
     monkeypatch.setattr(Store, "write", full)
-    one, two = refused(capsys, GOOD, tmp_path / "out", {"config.yaml"})
+    one, two = refused(capsys, GOOD, tmp_path / "out", begun=True)
     assert one == "lmia: /cache/shard.npy cannot be written: No space left on device."
     assert "Free some space" in two

@@ -46,7 +46,7 @@ def sentences(report: AuditReport) -> list[str]:
 
 
 def differs(auc: Estimate, among: int) -> bool:
-    """Whether an AUC lies off 0.5, on either side, corrected for having picked it of several (Bonferroni).
+    """Whether an AUC lies off 0.5, on either side, corrected for having picked it of several: the first step of Holm's.
 
     Example:
         >>> differs(Estimate(0.4, 0.37, 0.43, 0.95, "DeLong", 900), 4), differs(Estimate(0.52, 0.5, 0.54, 0.95, "", 9), 1)

