@@ -32,6 +32,8 @@ NAMED: tuple[Named, ...] = (
     *(("data", role, "source", source_config) for role in ROLES),
 )
 """Where a config holds a thing that is named by a word: section, key, kind, and what turns the word into a class."""
+VIEWS = "four-basic"
+"""What an attack that compares views gets where none are named."""
 SIDES = {"members": "in", "nonmembers": "out"}
 """Which side of a manifest each role is."""
 
@@ -176,7 +178,7 @@ def _complete(tree: Tree) -> None:
         raise LmiaError("No attack is asked for.", f"Give --plugin NAME, of {', '.join(registry().names('attack'))}.")
     check_given({role: data[role] for role in ROLES if data.get(role) is not None})
     if model.get("views") is None and any("views" in _class("attack", one).requires for one in tree["plugin"]):
-        model["views"] = views_config("four-basic")
+        model["views"] = views_config(VIEWS)
 
 
 def _demo(tree: Tree) -> None:

@@ -36,7 +36,7 @@ Commands
   seal       fix what an audit will do before anything is scored, and print a digest of it to publish
   show       finished audits side by side: the attack, what stands against it, the verdict
   compare    set two audits of the same pairs side by side, pair by pair
-  unlearned  did a model forget? audits before and after, within a margin
+  unlearned  did a model forget? the model before and after, or audits of both, within a margin
   canary     the only proof an owner can have: publish one of many variants by lot, then test which one a model prefers
 
 Options

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from rich import box
 from rich.console import Console
@@ -17,11 +18,12 @@ from torch import Tensor
 from lmia import evidence
 from lmia.commands import Parser
 from lmia.errors import LmiaError
+from lmia.evidence import duplicates
 from lmia.evidence.estimate import Estimate
 from lmia.report.aside import write_aside
 from lmia.report.cells import NONE, interval, percent, rate, signed
 from lmia.report.model import TPR, AttackResult
-from lmia.report.run import Run, read_run
+from lmia.report.run import Rows, Run, read_run
 from lmia.report.visible import visible
 
 ABOUT = """\
@@ -30,7 +32,7 @@ Compare two audits of the same pairs, such as of a model without and with a defe
   lmia compare plain-audit defended-audit
   lmia compare plain-audit defended-audit --out compare.json
 
-Differences are B - A, paired by row, with their interval."""
+Differences are B - A, paired by row, with their interval, in which duplicates count as one."""
 
 NO_SUCCESS = (
     "A lower AUC alone is no success: what counts is the TPR at a low FPR, where a few pairs may still be given away, "
@@ -109,7 +111,7 @@ def read_intact(folder: Path) -> Run:
     return run
 
 
-def same_rows(runs: Sequence[Run], attack: str) -> tuple[list[Tensor], Tensor]:
+def same_rows(runs: Sequence[Run], attack: str) -> tuple[list[Tensor], Tensor, Tensor | None]:
     """Return one attack's scores of the members and nonmembers of several audits, row beside row.
 
     Args:
@@ -117,20 +119,21 @@ def same_rows(runs: Sequence[Run], attack: str) -> tuple[list[Tensor], Tensor]:
         attack: as named in their reports.
 
     Returns:
-        `(n,)` scores of each run, and `(n,)` labels, true for members.
+        `(n,)` scores of each run, `(n,)` labels, true for members, and `(n,)` int64, equal for duplicates; None where
+        no run knows any.
 
     Raises:
         LmiaError: a run has no such attack or no truth, or the runs are of different rows.
     """
-    scores, first = [], None
+    every, first = [], None
     for run in runs:
         if attack not in run.attacks:
             raise LmiaError(
                 f"'{run.folder}' has no attack '{attack}' that ran.",
                 f"It has {', '.join(run.attacks) or 'none'}; ask for one that all the runs have.",
             )
-        every = run.attacks[attack]
-        rows = every.only((every.role == "members") | (every.role == "nonmembers"))
+        rows = run.attacks[attack]
+        rows = rows.only((rows.role == "members") | (rows.role == "nonmembers"))
         if not {"members", "nonmembers"} <= {*rows.role}:
             raise LmiaError(
                 f"'{run.folder}' does not know who is a member: it was audited with suspects.",
@@ -145,8 +148,20 @@ def same_rows(runs: Sequence[Run], attack: str) -> tuple[list[Tensor], Tensor]:
                 f"such as '{unlike[0] if unlike else names[0]}'.",
                 _OTHER_ROWS,
             )
-        scores.append(torch.from_numpy(rows.score))
-    return scores, torch.from_numpy((rows.role == "members").astype(bool))
+        every.append(rows)
+    scores = [torch.from_numpy(rows.score) for rows in every]
+    return scores, torch.from_numpy((every[0].role == "members").astype(bool)), _groups(every)
+
+
+def _groups(every: Sequence[Rows]) -> Tensor | None:
+    """Number the duplicate groups of rows that several runs have alike: rows that any run joins are one group."""
+    links = []
+    for rows in every:
+        words = ["" if group is None else f"group {group}" for group in rows.group]
+        first = duplicates.same(words, words)
+        links.append((np.flatnonzero(first >= 0), first[first >= 0]))
+    joined = duplicates.groups(len(every[0]), links)
+    return torch.from_numpy(joined) if len(np.unique(joined)) < len(joined) else None
 
 
 def compare(a: Run, b: Run) -> list[Compared]:
@@ -165,12 +180,12 @@ def compare(a: Run, b: Run) -> list[Compared]:
 
 
 def _compared(a: Run, b: Run, name: str) -> Compared:
-    (of_a, of_b), labels = same_rows([a, b], name)
+    (of_a, of_b), labels, groups = same_rows([a, b], name)
     first, second = result_of(a, name), result_of(b, name)
     if first.auc is None or second.auc is None:
         raise LmiaError(f"A report has scores of '{name}' but no AUC.", "`lmia verify RUN` says what was changed.")
     confidence = min(a.report.confidence, b.report.confidence)
-    difference = evidence.auroc_difference(of_b, of_a, labels, confidence=confidence)
+    difference = evidence.auroc_difference(of_b, of_a, labels, groups, confidence)
     rates = {tpr.fpr: None for tpr in (*first.tprs, *second.tprs)}
     left, right = ({tpr.fpr: tpr for tpr in result.tprs} for result in (first, second))
     note = "" if first.settings == second.settings else f"'{name}' has other settings in A than in B."
@@ -191,15 +206,13 @@ def notes(a: Run, b: Run, found: Sequence[Compared]) -> list[str]:
 
 
 def cautions(a: Run, b: Run) -> list[str]:
-    """Say what weakens any comparison of two audits: the same model twice, other data, duplicates."""
+    """Say what weakens any comparison of two audits: the same model twice, other data."""
     found = []
     if a.report.target.get("fingerprint") == b.report.target.get("fingerprint"):
         found.append(f"'{a.folder}' and '{b.folder}' are of the same model.")
     if _sources(a) != _sources(b):
         where = f"'{a.folder}' and '{b.folder}'"
         found.append(f"{where} name their data differently; pairs were matched by role and key alone.")
-    if any("by duplicate group" in repr(result.auc) for run in (a, b) for result in run.report.attacks):
-        found.append("The data hold duplicates; intervals of differences take every pair for independent.")
     return found
 
 

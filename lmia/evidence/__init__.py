@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from lmia.evidence.conformal import benjamini_hochberg, conformal_p, conformal_threshold, deploy
     from lmia.evidence.curve import roc, thin_curve
     from lmia.evidence.duplicates import Copies, copies, normal_caption, normal_url, placeholders, same
-    from lmia.evidence.equivalence import Forgetting, excess, forgetting
+    from lmia.evidence.equivalence import Forgetting, Keeping, excess, forgetting, keeping
     from lmia.evidence.estimate import Estimate
     from lmia.evidence.extent import Needs, growth, owner_needs, power_at
     from lmia.evidence.hashes import near_hashes
@@ -64,6 +64,7 @@ _HOMES = {
     "Inference": "inferred",
     "Judged": "judged",
     "KINDS": "baselines",
+    "Keeping": "equivalence",
     "Needs": "extent",
     "Permuted": "multiplicity",
     "Positive": "repeated",
@@ -106,6 +107,7 @@ _HOMES = {
     "heldout_control": "inference",
     "histogram": "bins",
     "holm": "multiplicity",
+    "keeping": "equivalence",
     "max_statistic": "multiplicity",
     "near_embeddings": "neighbours",
     "near_embeddings_by_index": "neighbours",
@@ -156,6 +158,7 @@ __all__ = [
     "Histogram",
     "Inference",
     "Judged",
+    "Keeping",
     "Needs",
     "Permuted",
     "Positive",
@@ -197,6 +200,7 @@ __all__ = [
     "heldout_control",
     "histogram",
     "holm",
+    "keeping",
     "max_statistic",
     "near_embeddings",
     "near_embeddings_by_index",

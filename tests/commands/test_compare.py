@@ -2,16 +2,20 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 from sklearn.metrics import roc_auc_score
 
+from lmia import evidence
 from lmia.commands.compare import NO_SUCCESS, compare, main, read_intact, same_rows
 from lmia.errors import LmiaError
 from lmia_csa import CSA
 from test_audit import audit, column
+from twice import TWICE, plain
 from worlds import Matrices, Noise, Plain
 
 ROLES = {"members": Noise(0, 200), "nonmembers": Noise(400, 600), "known_nonmembers": Noise(800, 900),
@@ -27,6 +31,8 @@ def runs(tmp_path_factory):
     audit(folder, [CSA()], roles={**ROLES, "members": Noise(1, 201)}, out="rows", fpr=[0.1])
     audit(folder, [Plain()], roles=ROLES, out="attacks", fpr=[0.1])
     audit(folder, [CSA()], roles={"suspects": Noise(0, 60), "known_nonmembers": Noise(800, 900)}, out="use")
+    for out, leak in {"twice-a": 0.7, "twice-b": 0.3}.items():
+        audit(folder, [CSA()], roles=TWICE, target=Matrices("0:200", leak=leak), out=out, fpr=[0.1])
     return folder
 
 
@@ -75,6 +81,37 @@ def test_b_minus_a_turns_with_the_order(runs):
     assert (there.difference.low, there.difference.high) == pytest.approx((-back.difference.high, -back.difference.low))
 
 
+def test_duplicates_count_as_one_in_the_interval_of_a_difference(runs, capsys):
+    assert main([str(runs / "twice-a"), str(runs / "twice-b")]) == 0
+    (found,) = compare(read_intact(runs / "twice-a"), read_intact(runs / "twice-b"))
+    a, labels, groups = plain(runs / "twice-a")
+    b = plain(runs / "twice-b")[0]
+    together, alone = (evidence.auroc_difference(b, a, labels, some) for some in (groups, None))
+    ours = found.difference
+    assert (ours.value, ours.low, ours.high) == pytest.approx((together.value, together.low, together.high), abs=1e-12)
+    assert ours.method == together.method
+    assert "clustered by duplicate group" in ours.method
+    assert ours.high - ours.low > 1.3 * (alone.high - alone.low)
+    shown = words(capsys.readouterr().out)
+    assert f"[{together.low:+.3f}, {together.high:+.3f}]" in shown
+    assert "independent" not in shown
+
+
+def test_rows_that_either_run_calls_duplicates_are_one_group(runs):
+    """As where one of the audits has --cluster-by, and the other has not."""
+    knows = read_intact(runs / "twice-a")
+    rows = knows.attacks["csa"]
+    ignores = replace(knows, attacks={"csa": replace(rows, group=np.full(len(rows), None, object))})
+    half = replace(knows, attacks={"csa": replace(rows, group=np.where(rows.role == "members", rows.group, None))})
+    *_, every = same_rows([knows], "csa")
+    assert every.dtype == torch.int64
+    assert len(every.unique()) == len(every) / 2
+    for several in ([ignores, knows], [knows, ignores], [half, knows]):
+        assert torch.equal(same_rows(several, "csa")[2], every)
+    assert len(same_rows([half, ignores], "csa")[2].unique()) == 100 + 200
+    assert same_rows([ignores, ignores], "csa")[2] is None
+
+
 def test_nothing_is_written_unless_asked(runs, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     main([str(runs / "a"), str(runs / "b")])
@@ -115,10 +152,11 @@ def test_an_edited_run_is_refused(runs, tmp_path):
 
 
 def test_rows_are_matched_by_role_and_key(runs):
-    (scores,), labels = same_rows([read_intact(runs / "a")], "csa")
+    (scores,), labels, groups = same_rows([read_intact(runs / "a")], "csa")
     table = pq.read_table(runs / "a" / "scores.parquet")
     assert sorted(scores[labels].tolist()) == sorted(column(table, "csa", "members").tolist())
     assert labels.sum() == 200
+    assert groups is None
 
 
 def test_an_attack_that_is_not_there_is_told(runs):

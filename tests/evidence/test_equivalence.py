@@ -9,7 +9,7 @@ from scipy.special import ndtri
 from sklearn.metrics import roc_auc_score
 
 from lmia.errors import LmiaError
-from lmia.evidence.equivalence import equivalence, excess, forgetting
+from lmia.evidence.equivalence import equivalence, excess, forgetting, keeping
 from lmia.evidence.estimate import Estimate
 
 REPEATS = 400
@@ -169,3 +169,55 @@ def test_scores_of_one_value_or_in_bf16_are_scores():
     assert excess(same, labels).value == 0
     coarse = (torch.arange(400) % 7).to(torch.bfloat16)
     assert excess(coarse, labels).value == pytest.approx(roc_auc_score(labels, coarse.float()) - 0.5, abs=1e-12)
+
+
+def fates(kept, loss, n=300, repeats=100):
+    """How often each fate is said of pairs of this AUC before and so much less after; both scores are correlated."""
+    rng, labels, found = np.random.default_rng(7), torch.arange(2 * n) < n, []
+    for _ in range(repeats):
+        shared = rng.normal(size=2 * n)
+        before, after = (np.sqrt(0.5) * (shared + rng.normal(size=2 * n)) for _ in range(2))
+        before[:n] += np.sqrt(2) * ndtri(kept)
+        after[:n] += np.sqrt(2) * ndtri(kept - loss)
+        found.append(keeping(torch.from_numpy(before), torch.from_numpy(after), labels).outcome)
+    return {word: found.count(word) / repeats for word in set(found)}
+
+
+def test_each_fate_is_wrong_in_one_of_twenty_at_most():
+    assert 0.01 <= fates(0.7, 0.05, repeats=REPEATS)["kept"] <= 0.05 + SLACK
+    assert fates(0.7, 0, repeats=REPEATS).get("lost", 0) <= 0.05 + SLACK
+
+
+def test_enough_pairs_find_each_fate():
+    assert fates(0.7, 0, n=1000)["kept"] >= 0.95
+    assert fates(0.8, 0.2)["lost"] >= 0.95
+    assert fates(0.7, 0, n=40)["cannot tell"] >= 0.7
+    assert fates(0.7, -0.1)["kept"] >= 0.95  # what is seen better was not lost
+
+
+def test_what_was_never_seen_is_neither_kept_nor_lost():
+    nothing, labels = drawn(np.random.default_rng(0), 0.5, 2000)
+    assert keeping(nothing, nothing, labels).outcome == "cannot tell"
+    below, labels = drawn(np.random.default_rng(0), 0.3, 2000)
+    assert keeping(below, nothing, labels).outcome == "cannot tell"
+
+
+def test_fates_rest_on_the_areas_and_their_paired_difference():
+    rng = np.random.default_rng(4)
+    before, labels = drawn(rng, 0.7)
+    after, _ = drawn(rng, 0.6)
+    found = keeping(before, after, labels)
+    areas = [roc_auc_score(labels.numpy(), scores) for scores in (before, after)]
+    assert (found.before.value, found.after.value) == pytest.approx(tuple(areas), abs=1e-12)
+    assert found.change.value == pytest.approx(areas[1] - areas[0], abs=1e-12)
+    assert {one.confidence for one in (found.before, found.after, found.change)} == {0.9}
+    five = torch.arange(600).repeat_interleave(5)
+    alone = keeping(before[five], after[five], labels[five])
+    together = keeping(before[five], after[five], labels[five], groups=five)
+    assert together.change.high - together.change.low > 1.8 * (alone.change.high - alone.change.low)
+
+
+@pytest.mark.parametrize("wrong", [{"margin": 0.5}, {"margin": 0.0}, {"alpha": 0.5}, {"alpha": 0.0}])
+def test_a_fate_needs_a_margin_and_a_level(wrong):
+    with pytest.raises(ValueError, match="must lie between"):
+        keeping(torch.arange(4.0), torch.arange(4.0), torch.arange(4) > 1, **wrong)
