@@ -11,7 +11,7 @@ import torch
 
 from lmia import evidence, judging, record, roles, scoring
 from lmia.attack import Attack
-from lmia.errors import NothingToLearn
+from lmia.errors import LmiaError, NothingToLearn
 from lmia.gather import gather
 from lmia.keys import unique_keys
 from lmia.measurement import Measurement
@@ -47,6 +47,8 @@ class Blind:
         pool: unlabelled pairs, if there are any.
         members: known members, if there are any.
         measured: the array that holds what an attack measured, by the attack's id.
+        control: whether the model is one that cannot remember; there an attack that cannot be fitted found nothing to
+            learn, and the audit goes on.
     """
 
     setup: Setup
@@ -57,9 +59,10 @@ class Blind:
     pool: Samples | None
     members: Samples | None
     measured: Mapping[int, str]
+    control: bool = False
 
     @staticmethod
-    def make(setup: Setup, part: Roles, measurements: Sequence[Measurement]) -> Blind:
+    def make(setup: Setup, part: Roles, measurements: Sequence[Measurement], control: bool = False) -> Blind:
         """Gather the samples of every part from the store, each array once."""
         random = np.random.default_rng(setup.seed)
         ids = random.permutation(len(part.rows)).astype(np.int64)
@@ -76,7 +79,7 @@ class Blind:
 
         pool, members = (of(part.parts[name]) if name in part.parts else None for name in ("pool", "known_members"))
         measured = {id(m.attack): m.array for m in measurements}
-        return Blind(setup, part, of(rows[shuffled]), at, of(part.parts["fit"]), pool, members, measured)
+        return Blind(setup, part, of(rows[shuffled]), at, of(part.parts["fit"]), pool, members, measured, control)
 
     def judge(self, confidence: float) -> judging.Judge:
         """Return the judge of this audit's attacks."""
@@ -99,7 +102,7 @@ class Blind:
     def _scored(self, attack: Attack, name: str) -> tuple[Attack, judging.Scored]:
         if attack.transductive and self.pool is None:
             return self._cross_fitted(attack, name)
-        fitted = scoring.fitted(attack, self._known(attack, self.pool))
+        fitted = self._fitted(attack, self.pool)
         scores = scoring.score(fitted, name, self._only(self.judged, attack), self.setup.seed)
         parts = {part: scores[at] for part, at in self.at.items()}
         audited = [part for part in parts if part != "calibration"]
@@ -120,7 +123,7 @@ class Blind:
         for fold in (0, 1):
             inside = torch.from_numpy(half == fold)
             pool = self.judged.select(torch.from_numpy(at)[~inside])
-            fitted = scoring.fitted(attack, self._known(attack, pool))
+            fitted = self._fitted(attack, pool)
             rows = torch.from_numpy(np.concatenate([at[half == fold], calibration_at]))
             found = scoring.score(fitted, name, self._only(self.judged.select(rows), attack), self.setup.seed)
             own, calibration = found[: int(inside.sum())], found[int(inside.sum()) :]
@@ -130,6 +133,14 @@ class Blind:
             calibrations.append((calibration - center) / spread)
         parts = {"suspects": scores, "calibration": torch.cat(calibrations)}
         return fitted, judging.Scored(parts, {"suspects": p}, half, calibrations)
+
+    def _fitted(self, attack: Attack, pool: Samples | None) -> Attack:
+        try:
+            return scoring.fitted(attack, self._known(attack, pool))
+        except LmiaError as error:
+            if not self.control or isinstance(error, NothingToLearn):
+                raise
+            raise NothingToLearn(error.problem, error.remedy, {}) from error
 
     def _known(self, attack: Attack, pool: Samples | None) -> Known:
         some, members = (None if one is None else self._only(one, attack) for one in (pool, self.members))

@@ -101,7 +101,7 @@ def asides(controls: Sequence[Control], judge: Judge) -> list[Aside]:
 
 
 def _ran(control: Control, judge: Judge) -> list[Aside]:
-    blind = Blind.make(control.setup, judge.roles, control.measurements)
+    blind = Blind.make(control.setup, judge.roles, control.measurements, control=True)
     named = zip(control.setup.attacks, control.setup.names, strict=True)
     return [Aside(control.name, control.kind, name, blind.run(attack, name)) for attack, name in named]
 

@@ -55,6 +55,7 @@ def request(argv: Sequence[str]) -> Tree:
     tree["plugin"] = _attacks(tree.get("plugin"), flags)
     tree["placebo"] = _placebos(tree.get("placebo"), flags)
     tree["model"]["defence"] = defences(tree["model"].get("defence"), flags)
+    _leave_demo(tree, flags)
     _truth(tree, flags)
     _name(tree, flags)
     _complete(tree)
@@ -119,6 +120,23 @@ def defences(listed: object, flags: Sequence[Flag]) -> list[Any]:
     return found
 
 
+def _leave_demo(tree: Tree, flags: Sequence[Flag]) -> None:
+    """Leave behind what a replayed demo chose, where a model or data of one's own is named.
+
+    Its lot says nothing of another model; and its roles and its showing of pictures are for nobody's own data.
+    """
+    named = {flag.path for flag in flags} | {f"data.{flag.name}" for flag in flags if flag.name in TRUTH}
+    own = [path for path in named if path in {f"data.{role}" for role in (*ROLES, *TRUTH)}]
+    if not own and "model.target" not in named:
+        return
+    was, tree["demo"] = tree.get("demo"), False
+    if was:
+        tree.pop("regime", None)
+    if was and own:
+        tree.pop("show_pairs", None)
+        tree["data"] = {key: value for key, value in tree["data"].items() if key not in ROLES}
+
+
 def _truth(tree: Tree, flags: Sequence[Flag]) -> None:
     """Make both roles of `--truth FILE --source SPEC`: one source, seen from either side of the manifest."""
     given = {name: [flag for flag in flags if flag.name == name] for name in TRUTH}
@@ -140,7 +158,6 @@ def _truth(tree: Tree, flags: Sequence[Flag]) -> None:
     for role, side in SIDES.items():
         args = {"source": source_config(source), "manifest": manifest, "side": side}
         tree["data"][role] = {"class_path": class_path(Listed), "init_args": args}
-    tree["demo"] = False
     tree.setdefault("regime", "one-run")
 
 
@@ -159,7 +176,6 @@ def _name(tree: Tree, flags: Sequence[Flag]) -> None:
                     f"--model takes a model, got the config {flag.text}.", f"Write --config {flag.text} for it."
                 )
             tree[section][key] = flag.text
-            tree["demo"] = False
         if isinstance(tree[section].get(key), str):
             tree[section][key] = config_of(tree[section][key])
 

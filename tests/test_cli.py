@@ -1,6 +1,9 @@
 import hashlib
+import json
+from collections import Counter
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
@@ -12,6 +15,7 @@ from lmia import shell
 from lmia.data import AuditData
 from lmia.extract import FeatureExtractor
 from lmia.report.archive import read_report
+from lmia.report.sentences import DEMO
 
 ROLES = {"members": "noise:0:150", "nonmembers": "noise:200:350", "known_nonmembers": "noise:400:500"}
 WORDS = ["--model", "toy:0:150", "--pool", "noise:600:650"]
@@ -104,6 +108,65 @@ def test_the_summary_is_printed_and_ends_with_the_report(capsys):
     assert "plain" in out
     assert "lmia-audit/report.html" in out.splitlines()[-1]
     assert err == ""
+
+
+def test_nothing_to_learn_is_a_row_and_a_table_and_no_failure(capsys):
+    """A model that remembers the known non-members: no pool has more above their threshold than they have."""
+    words = ["--model", "toy:400:500", "--pool", "noise:600:750", *WORDS[4:], "--plugin", "wsa", "--plugin", "plain"]
+    assert audit(*words) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    row = next(i for i, line in enumerate(out.splitlines()) if line.startswith("wsa "))
+    assert [line.split() for line in out.splitlines()[row : row + 2]] == [["wsa", "nothing"], ["to", "learn"]]
+    assert "wsa found nothing to learn: The pool looks like the known non-members" in " ".join(out.split())
+    wsa, plain = json.loads(Path("lmia-audit", "report.json").read_text())["attacks"]
+    assert (wsa["status"], plain["status"]) == ("nothing to learn", "ran")
+    table = wsa["findings"]["lambdas"]
+    assert [row["lambda"] for row in table] == [-2.5, -1.5, -0.5, 0, 0.5, 1.5, 2.5]
+    assert all(row["bound"] is None or row["bound"] >= 0.95 for row in table)
+    assert [row["pool_count"] for row in table] == sorted((row["pool_count"] for row in table), reverse=True)
+    assert not any(row["chosen"] for row in table)
+
+
+def test_suspects_beside_known_nonmembers(capsys):
+    words = ["--model", "toy:0:150", "--suspects", "noise:100:200", "--known-nonmembers", "noise:400:700"]
+    assert audit(*words, "--plugin", "plain") == 0
+    assert "smallest p" in capsys.readouterr().out
+    report = json.loads(Path("lmia-audit", "report.json").read_text())
+    assert report["question"] == "use"
+    rows = pq.read_table("lmia-audit/scores.parquet").to_pylist()
+    suspects = [row for row in rows if row["role"] == "suspects"]
+    assert {row["key"] for row in suspects} == {f"noise/{i}" for i in range(100, 200)}
+    assert all(1 / 101 <= row["p"] <= row["q"] <= 1 for row in suspects)  # a third of 300 calibrate
+    assert {row["role"] for row in rows} == {"suspects", "calibration"}
+
+
+def test_two_presets_of_one_attack_are_two_rows(capsys):
+    words = ["--model", "toy:0:500", "--members", "noise:0:100", "--nonmembers", "noise:600:700"]
+    words += ["--known-nonmembers", "noise:700:850", "--pool", "noise:100:500"]
+    assert audit(*words, "--plugin", "wsa:official", "--plugin", "wsa:bench") == 0
+    out = capsys.readouterr().out
+    official, bench = json.loads(Path("lmia-audit", "report.json").read_text())["attacks"]
+    for one, lam, network in ((official, 1.5, "mlp"), (bench, 0.5, "linear")):
+        assert (one["status"], one["findings"]["lambda"], one["settings"]["network"]) == ("ran", lam, network)
+        assert one["auc"]["low"] <= one["auc"]["value"] <= one["auc"]["high"]
+    assert [official["name"], bench["name"]] == ["wsa:official", "wsa:bench"]
+    rows = [line.split()[0] for line in out.splitlines() if line.startswith("wsa:")]
+    assert rows[:2] == ["wsa:official", "wsa:bench"]
+    scored = Counter(row["attack"] for row in pq.read_table("lmia-audit/scores.parquet").to_pylist())
+    assert scored == {"wsa:official": 250, "wsa:bench": 250}  # 100 members, 100 nonmembers, 50 to calibrate
+
+
+def test_pairs_are_shown_of_the_demo_and_of_nothing_else(monkeypatch):
+    toys = {"model": "toy:0:150", **ROLES, "pool": "noise:600:650"}
+    fresh = players.install(monkeypatch)
+    monkeypatch.setattr(fresh.manager.hook, "lmia_demo", lambda: toys)
+    assert audit("--plugin", "plain", "--out", "demo") == 0
+    assert DEMO in Path("demo", "pairs.html").read_text()
+    assert audit(*WORDS, "--plugin", "plain", "--out", "own") == 0
+    assert read_report(Path("own", "report.json")).demo is False
+    assert Path("own", "report.html").exists()
+    assert not Path("own", "pairs.html").exists()
 
 
 def test_a_printed_config_replays(capsys):

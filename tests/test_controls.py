@@ -44,6 +44,33 @@ def audit(tmp_path, target, plugin):
     return lmia.run_audit(model, AuditData(**ROLES), plugin, out=tmp_path / "out", trainer=trainer)
 
 
+FITTED: list[int] = []
+
+
+class Choosy(Plain):
+    """Can be fitted once: on the target, which comes first."""
+
+    def fit(self, known):
+        FITTED.append(len(known.pool))
+        if len(FITTED) > 1:
+            raise lmia.LmiaError("Choosy needs 50 pseudo-members, and lambda 9 leaves 0.", "Ask for another lambda.")
+
+
+def test_an_attack_that_cannot_be_fitted_on_the_twin_ends_no_audit(tmp_path):
+    FITTED.clear()
+    report = audit(tmp_path, Twinned("0:300", leak=0.7), [Choosy()])
+    assert report.attacks[0].status == "ran"
+    (twin,) = report.validity.besides
+    assert (twin.status, twin.auc) == ("nothing to learn", None)
+    assert twin.reason.startswith("Choosy needs 50 pseudo-members, and lambda 9 leaves 0.")
+
+
+def test_an_attack_that_cannot_be_fitted_on_the_target_ends_the_audit(tmp_path):
+    FITTED[:] = [1]
+    with pytest.raises(lmia.LmiaError, match="Choosy needs 50"):
+        audit(tmp_path, Twinned("0:300", leak=0.7), [Choosy()])
+
+
 def test_the_twin_of_a_leaking_model_shows_nothing(tmp_path):
     report = audit(tmp_path, Twinned("0:300", leak=0.7), [Plain(), Loss()])
     plain, loss = report.validity.besides
@@ -97,7 +124,9 @@ def test_the_twin_sees_the_pictures_in_the_targets_own_pass(tmp_path):
     model = FeatureExtractor(Twinned("0:150", leak=0.7), None, tmp_path / "cache")
     for expected in (shards, shards):  # nothing is read again the second time
         trainer = record.trainer(accelerator="cpu")
-        report = lmia.run_audit(model, AuditData(**roles), [Plain(), Loss()], out=tmp_path / "out", trainer=trainer)
+        report = lmia.run_audit(
+            model, AuditData(**roles, workers=0), [Plain(), Loss()], out=tmp_path / "out", trainer=trainer
+        )
         assert Counted.reads == expected
         assert len(report.validity.besides) == 2
     assert report.extraction["images_encoded"] == 0

@@ -131,6 +131,17 @@ def test_checkpoints_of_one_model_are_one_model(folder, tmp_path):
     assert scores["pt"] == scores["safetensors"]
 
 
+def test_the_report_names_the_weights_that_were_audited(folder, tmp_path):
+    target = specs.target(f"local-dir:{folder}/clip")
+    audit(folder, tmp_path, target, plugin=["csa"])
+    told = json.loads((tmp_path / "report.json").read_text())["target"]
+    again = specs.target(f"local-dir:{folder}/clip")
+    assert told["weights digest"] == again.facts().details["weights digest"]
+    with torch.no_grad():
+        again.model.visual.proj[0, 0] += 0.5
+    assert told["weights digest"] != again.facts().details["weights digest"]
+
+
 def _config_file(tmp_path, name, config):
     path = tmp_path / f"{name}.json"
     path.write_text(json.dumps(config))

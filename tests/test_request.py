@@ -234,6 +234,13 @@ def test_the_demo_fills_in_where_neither_model_nor_data_is_named(monkeypatch):
     assert request(["--views", "four-basic"])["model"]["views"]["class_path"].endswith("FourBasic")
     own = request([*BASE, "--plugin", "plain", "--config", config("demo.yaml", **tree)])
     assert own["demo"] is False  # the replayed demo with other data is none
+    assert not own.get("show_pairs")  # and shows nobody's pictures
+    assert own.get("regime", "post hoc") == "post hoc"
+    bare = request([*BASE, "--plugin", "plain"])
+    assert own["data"] == bare["data"]  # none of its pairs is left
+    other = request(["--model", "toy:0:60", "--plugin", "plain", "--config", config("demo.yaml", **tree)])
+    assert (other["demo"], other.get("regime")) == (False, None)  # another model on the demo's pairs is no demo
+    assert other["data"] == tree["data"]
 
 
 def test_without_the_demos_packages_the_install_command_is_said(monkeypatch):
@@ -248,3 +255,21 @@ def test_the_shipped_demo_is_complete():
     assert tree["model"]["target"]["class_path"].endswith("OpenCLIP")
     assert {"members", "nonmembers", "known_nonmembers", "pool"} <= tree["data"].keys()
     assert json.dumps(tree)
+
+
+def test_the_demos_views_are_gentle_where_none_are_named():
+    assert request(["--plugin", "aea"])["model"]["views"] == {"class_path": "lmia_kornia.mixed.Gentle", "init_args": {}}
+    assert request(["--plugin", "aea", "--views", "flips"])["model"]["views"]["class_path"].endswith(".Flips")
+    own = [*BASE, "--plugin", "aea"]  # whose captions may say anything
+    assert request(own)["model"]["views"]["class_path"].endswith(".FourBasic")
+
+
+def test_an_activation_reaches_the_target():
+    words = ["--model", "ViT-B-32", "--pretrained", "laion400m_e32", *BASE[2:], "--plugin", "plain"]
+    given = {"model": "ViT-B-32", "pretrained": "laion400m_e32"}
+    assert request(words)["model"]["target"]["init_args"] == given
+    for flag in ("--activation", "--model.activation"):
+        assert request([*words, flag, "gelu"])["model"]["target"] == {
+            "class_path": "lmia_openclip.target.OpenCLIP", "init_args": {**given, "activation": "gelu"}}  # fmt: skip
+    with pytest.raises(LmiaError, match="'activation' of the target openclip cannot be 'relu'"):
+        request([*words, "--activation", "relu"])

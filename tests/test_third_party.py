@@ -168,3 +168,18 @@ def test_two_distributions_with_one_name_are_named(tmp_path, monkeypatch):
         found.get("attack", "Twin")
     assert found.get("attack", "single").__name__ == "Single"
     assert [plugin.distribution for plugin in found.listing() if plugin.name == "twin"] == ["acme-one", "acme-two"]
+
+
+def test_two_distributions_with_one_name_are_two_lines_on_the_command_line(tmp_path, monkeypatch, capsys):
+    for name in ("one", "two"):
+        install(tmp_path / "site", f"acme-{name}", f"acme_twin_{name}", GOOD.format(name="Twin"))
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    found = Registry(points(tmp_path / "site"))
+    for module in (request, specs):
+        monkeypatch.setattr(module, "registry", lambda: found)
+    assert run(["audit", "--plugin", "twin", "--out", str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "lmia: Two distributions bring an attack called 'twin': acme-one and acme-two.",
+        "Uninstall one of them.",
+    ]
+    assert not (tmp_path / "out").exists()

@@ -12,6 +12,7 @@ from scipy.stats import spearmanr
 
 import lmia_aea
 from lmia import LmiaError, Samples
+from lmia.registry import registry
 
 FORMS = ["mean", "sum", "drop", "steady", "average"]
 
@@ -112,6 +113,13 @@ def test_no_form_claims_to_be_the_papers():
     assert not any("paper" in name or "official" in name for name in lmia_aea.AEA.presets)
     assert "unverified" in str(lmia_aea.AEA("sum").findings()["caveat"])
     assert lmia_aea.AEA("sum").findings()["formula"] == "cos + alpha * sum_k drop_k"
+
+
+@pytest.mark.parametrize("word", ["ko", "paper", "iccv", "official"])
+def test_no_set_of_views_claims_to_be_the_papers(word):
+    sets = registry().names("views")
+    assert {"gentle", "fourbasic"} <= set(sets)
+    assert not [name for name in sets if word in name]
 
 
 def test_no_views():

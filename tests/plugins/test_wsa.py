@@ -206,6 +206,18 @@ def test_a_pool_below_the_known_is_nothing_to_learn_not_a_division_by_zero():
     assert [row["bound"] for row in caught.value.findings["lambdas"]] == [None] * 7
 
 
+def test_a_bound_just_under_the_limit_is_learnt_from_and_one_on_it_is_not():
+    """Of 1,000 known so many reach the threshold, of the pool all, at each of four lambdas; at the others none do."""
+    attack = WSA(network="linear", epochs=1)
+    attack.fit(by_cosine([1.0] * 949 + [0.0] * 51, [1.0] * 400))
+    found = attack.findings()
+    assert (found["lambda"], found["pseudo_members"]) == (-2.5, 400)
+    assert [row["bound"] for row in found["lambdas"]] == [0.949] * 4 + [None] * 3
+    with pytest.raises(NothingToLearn, match=r"F_known / F_pool below 0\.95") as caught:
+        attack.fit(by_cosine([1.0] * 950 + [0.0] * 50, [1.0] * 400))
+    assert [row["bound"] for row in caught.value.findings["lambdas"]] == [0.95] * 4 + [None] * 3
+
+
 def test_identical_features_are_nothing_to_learn():
     same = samples(torch.ones(100, 4), torch.ones(100, 4))
     with pytest.raises(NothingToLearn):
