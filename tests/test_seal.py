@@ -215,6 +215,9 @@ def test_from_seal_to_report_in_the_small_world(tmp_path):
     second = Small(tmp_path, out="another").run(path).provenance
     assert (second.sealed, second.sealed_at) == (read_seal(path).digest, "2999-01-01T00:00:00+00:00")
     assert (second.run, second.repeats, second.before_seal, second.same_target) == (2, 1, 1, 1)
+    first_screen = (tmp_path / "another" / "report.html").read_text().partition("</header>")[0]
+    assert f"Sealed at {second.sealed} before scoring" in first_screen
+    assert "Run 2 on these data (1 earlier, with these attacks: plain)." in first_screen
 
     calls = small.calls
     with pytest.raises(LmiaError, match="config: seed was 0, is 1"):

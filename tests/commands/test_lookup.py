@@ -102,6 +102,41 @@ def test_a_caption_or_a_key_alone_is_a_hint_and_counts_for_nothing(world, tmp_pa
     assert "same key: 1, a hint that counts for nothing" in out
 
 
+def test_a_copy_under_another_caption_is_a_near_copy_and_a_caption_on_another_picture_is_none(world, tmp_path, capsys):
+    """Planted: 10 copies with their caption, 10 recaptioned, 10 captions on strangers' pictures; 10 of mine are absent."""
+    folder, _, mine = world
+    pairs = list(specs.source("emoji:0:20").read("scenes-0-20"))
+    strangers = list(specs.source("emoji:5000:5010").read("scenes-5000-5010"))
+    images = [encoded(pair.image, format="JPEG", quality=60) for pair in pairs] + [pair.image for pair in strangers]
+    captions = [*mine.captions[:10], *(f"stock photo {i}" for i in range(10)), *mine.captions[20:30]]
+    facts = [open_pair(Pair(str(i), caption, images[i]))[1] for i, caption in enumerate(captions)]
+    pq.write_table(
+        pa.table(
+            {
+                "TEXT": captions,
+                "phash": [fact.phash for fact in facts],
+                "url": [f"https://x.org/{i}" for i in range(30)],
+            }
+        ),
+        tmp_path / "index.parquet",
+    )
+    assert main(["--mine", str(folder), "--index", str(tmp_path / "index.parquet")]) == 0
+    told = {key: ("", {}) for key in mine.keys}
+    for row in written(tmp_path):
+        told[row["key"]] = row["answer"], told[row["key"]][1] | {row["rule"]: row["row"]}
+    answers = [told[key] for key in mine.keys]
+    assert answers[:10] == [("near copy listed", {"phash": str(i), "caption": str(i)}) for i in range(10)]
+    assert answers[10:20] == [("near copy listed", {"phash": str(i)}) for i in range(10, 20)]
+    assert answers[20:30] == [("not listed", {"caption": str(i)}) for i in range(20, 30)]
+    assert answers[30:] == [("not listed", {"": ""})] * 10
+    out = capsys.readouterr().out
+    assert "Listed: 0. Near copy listed: 20. Not listed: 20.\n" in out
+    assert "looks alike (phash): 20\n" in out
+    assert "same caption: 20, a hint that counts for nothing\n" in out
+    assert f"near copy listed: {mine.keys[10]} (phash): row 10 of " in out
+    assert f"near copy listed: {mine.keys[0]} (phash, caption): row 0 of " in out
+
+
 def test_pictures_without_an_address_are_not_called_not_listed(world, tmp_path, capsys):
     """LAION's lists hold addresses and captions alone: what has no address was not looked up."""
     folder = world[0]

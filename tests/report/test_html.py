@@ -7,7 +7,7 @@ import pytest
 
 from lmia.report import html, lmia_audit_finished, sentences
 from lmia.report.archive import to_json
-from lmia.report.model import Validity
+from lmia.report.model import Provenance, Validity
 from report import examples
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}
@@ -109,6 +109,42 @@ def test_the_first_screen_has_question_answer_figure_sides_and_limits_in_that_or
     places = [text.index(mark) for mark in marks]
     assert places == sorted(places)
     assert text.count("<svg") == 1
+
+
+def first_screen(report):
+    return Page(html.html(report).partition("</header>")[0].partition("<header>")[2]).text
+
+
+REGIMES = {
+    "randomised": "who is on which side was drawn by lot before training, as the user states",
+    "one-run": "who is on which side was drawn by lot before one training, as the user states",
+    "post hoc": "who is on which side was found afterwards, so that no difference is proof",
+}
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+def test_the_first_screen_says_how_the_sides_came_about(regime):
+    report = examples.leakage()
+    text = first_screen(replace(report, verdict=replace(report.verdict, regime=regime)))
+    assert f"Rule: fixed before scoring, at 1 % false alarms; {REGIMES[regime]}." in text
+    assert [one for one in REGIMES if REGIMES[one] in text] == [regime]
+
+
+def test_the_first_screen_of_a_sealed_report_says_its_digest_and_which_run_it_is():
+    sealed = Provenance("5e" * 32, "2026-01-01T00:00:00+00:00", 4, {"csa": 2, "wsa": 1}, 1, 0, 2)
+    text = first_screen(examples.leakage(provenance=sealed))
+    assert f"Sealed at {'5e' * 32} before scoring (made 2026-01-01T00:00:00+00:00 by its maker's clock;" in text
+    assert "2 audits of these data came before the seal" in text
+    assert "Run 4 on these data (3 earlier, with these attacks: csa (2 times); wsa)." in text
+    assert "Of the earlier ones, 1 audited this model and 2 another." in text
+    assert "Not sealed" not in text
+
+
+def test_the_first_screen_of_a_report_without_a_seal_says_so():
+    text = first_screen(examples.leakage(provenance=Provenance(run=1)))
+    assert "Not sealed: nothing here shows that data and settings were fixed before a score was seen." in text
+    assert "Run 1 on these data: this cache knows of none before it." in text
+    assert "Sealed at" not in text
 
 
 def test_demo_is_said_only_of_the_demo():
