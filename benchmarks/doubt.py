@@ -44,7 +44,7 @@ def audit(words: list[str], twin: bool) -> tuple[float, float]:
         if not twin:
             OpenCLIP.untrained = lambda self, seed: None
         start = time.perf_counter()
-        code = shell.main(["audit", *words, "--cache", f"{folder}/cache", "--out", f"{folder}/out"])
+        code = shell.run(["audit", *words, "--cache", f"{folder}/cache", "--out", f"{folder}/out"])
         assert not code, code
         return time.perf_counter() - start, spent[0]
 
