@@ -26,6 +26,8 @@ from lmia.evidence.estimate import Estimate
 from lmia.store import aside
 
 _LIBRARIES = ("numpy", "scikit-learn", "scipy")
+_MISSING_OR_DAMAGED = (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile)
+"""What reading raises where baselines are to be trained, and where a file is to be made again."""
 
 
 def blind_baselines(
@@ -58,9 +60,7 @@ def blind_baselines(
         True
     """
     kept = cache / "blind" / f"{_fingerprint(table, labels, groups, seed, confidence)}.npz"
-    with suppress(
-        OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile
-    ):  # missing or damaged: it is made again
+    with suppress(*_MISSING_OR_DAMAGED):
         return _read(kept)
     found = blind_scores(traits_of(table), labels, groups, seed, confidence=confidence)
     with aside(kept) as file:

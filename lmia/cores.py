@@ -13,8 +13,8 @@ def reading(ranks: int, shards: int, workers: int | None, device: str) -> tuple[
     """Share out the cores of a machine: how many reading processes a rank has, and how many threads each decodes on.
 
     With a GPU decoding overlaps the model on all cores but one. Without, decoding and encoding take turns on all cores:
-    in processes where there are shards enough to keep them busy, since threads wait for each other's Python (a twelfth of
-    the time, on two cores); else on the threads that encode. On many cores several would want one core and slow each
+    in processes where there are shards enough to keep them busy, since threads wait for each other's Python; else on the
+    threads that encode. On many cores several would want one core and slow each
     other down severalfold; and where processes are not forked, or have little memory to share, threads are safer.
 
     Args:
