@@ -51,14 +51,20 @@ def print_summary(report: AuditReport, console: Console, path: Path) -> None:
     console.print(_text(f"Report: {path}"), soft_wrap=True)
 
 
+_SHORT = 10
+"""Names up to this length leave room between columns of intervals, in 80 characters."""
+
+
 def _text(text: str, style: str = "") -> Text:
     return Text(visible(text), style=style)
 
 
-def _table(*columns: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    for column in columns:
-        table.add_column(column, overflow="fold")
+def _table(first: str, *others: str, apart: int = 1) -> Table:
+    """Lay out columns of which only the first may fold: a number that is broken is misread."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, apart, 0, 0))
+    table.add_column(first, overflow="fold")
+    for column in others:
+        table.add_column(column, no_wrap=True)
     return table
 
 
@@ -72,7 +78,9 @@ def _leakage(report: AuditReport) -> Table:
     fprs = list(dict.fromkeys(tpr.fpr for attack in report.attacks for tpr in attack.tprs))
     like = {one.attack: one.adjusted for one in report.validity.adjusted}
     shares = [f"TPR@{rate(fpr).replace(' ', '')}" for fpr in fprs]
-    table = _table("attack", "AUC", *(["adjusted"] if like else []), "vs cosine", *shares)
+    short = all(len(attack.name) <= _SHORT for attack in report.attacks)
+    columns = ["AUC", *(["adjusted"] if like else []), "vs cosine", *shares]
+    table = _table("attack", *columns, apart=1 if short else 0)
     for attack in report.attacks:
         tprs = {tpr.fpr: _tpr(tpr.estimate) for tpr in attack.tprs}
         if attack.auc is None:  # in its place, since 80 characters are soon full

@@ -1,6 +1,7 @@
 """The summary in the terminal: complete, narrow, plain where it must be."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,17 @@ def test_leakage_fits_into_eighty_characters_with_every_interval_whole():
     assert "wsa found nothing to learn: The pool looks like" in flat(text)
     assert "Warning: Known non-members" in text
     assert examples.leakage().validity.positives.sentence() in flat(text)
+
+
+@pytest.mark.parametrize("name", ["wsa", "aea:average", "wsa:official", "semi-supervised", "a-name-of-a-stranger"])
+def test_no_interval_is_broken_whatever_an_attack_is_called(name):
+    report = examples.leakage()
+    text = printed(replace(report, attacks=[replace(attack, name=name) for attack in report.attacks if attack.auc]))
+    rows = [line for line in text.splitlines() if "not" in line or "estimable" in line or line.startswith(name[:9])]
+    assert max(map(len, text.splitlines())) <= 80
+    assert all(line.count("[") == line.count("]") for line in rows)
+    for said in ("[0.919,0.959]", "[+0.030,+0.060]", "[36.0,60.0]"):
+        assert said in text
 
 
 def test_the_path_is_last_and_whole_however_long():
