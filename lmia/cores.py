@@ -8,8 +8,21 @@ import shutil
 
 from lmia.streams import MOST
 
+AHEAD = 2
+"""Batches that a reading process has ready beside the one that it makes."""
 
-def reading(ranks: int, shards: int, workers: int | None, device: str) -> tuple[int, int]:
+
+def batch_size(device: str) -> int:
+    """Return how many pairs make a batch: a GPU is kept waiting by the calls of small ones.
+
+    Example:
+        >>> batch_size("cpu"), batch_size("cuda")
+        (64, 256)
+    """
+    return 64 if device == "cpu" else 256
+
+
+def reading(ranks: int, shards: int, workers: int | None, device: str, batch: int = 10 << 20) -> tuple[int, int]:
     """Share out the cores of a machine: how many reading processes a rank has, and how many threads each decodes on.
 
     With a GPU decoding overlaps the model on all cores but one. Without, decoding and encoding take turns on all cores:
@@ -22,30 +35,30 @@ def reading(ranks: int, shards: int, workers: int | None, device: str) -> tuple[
         shards: shards of this rank; more workers than shards would idle.
         workers: what the user asked for, or None.
         device: type of the model's device.
+        batch: bytes of a batch.
 
     Example:
         >>> reading(1, 4, 0, "cpu")[0]
         0
     """
     cores = max(1, len(os.sched_getaffinity(0)) // ranks)
-    wanted = workers if workers is not None else _workers(cores, shards, device)
+    wanted = workers if workers is not None else _workers(cores, shards, device, ranks * (AHEAD + 2) * batch)
     processes = min(wanted, shards)
     return processes, max(1, wanted // processes if processes else cores)
 
 
-def _workers(cores: int, shards: int, device: str) -> int:
-    if not shares_memory():
-        return 0
+def _workers(cores: int, shards: int, device: str, held: int) -> int:
+    most = shared_memory() // (2 * held)  # half of it is left to others
     if device != "cpu":
-        return cores - 1
-    return cores if 1 < cores <= MOST and shards >= 2 * cores else 0
+        return min(most, cores - 1)
+    return cores if 1 < cores <= min(MOST, most) and shards >= 2 * cores else 0
 
 
-def shares_memory(least: int = 1 << 30) -> bool:
-    """Tell whether reading processes can be forked and hand over pixels: a container may have 64 MB for that."""
+def shared_memory() -> int:
+    """Return the bytes that reading processes have to hand over pixels in; none where they are not forked."""
     if multiprocessing.get_start_method() != "fork":
-        return False
+        return 0
     try:
-        return shutil.disk_usage("/dev/shm").free >= least
+        return shutil.disk_usage("/dev/shm").free
     except OSError:
-        return False
+        return 0

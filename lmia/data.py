@@ -17,15 +17,13 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from lmia.cores import reading
+from lmia.cores import AHEAD, batch_size, reading
 from lmia.errors import LmiaError
 from lmia.picture import MAX_PIXELS, Facts, open_pairs
 from lmia.settings import class_path, digest, made_by
 from lmia.source import Pair, Rejected, Source, reader_of
 from lmia.streams import Streams
 
-AHEAD = 2
-"""Batches that are decoded while another is encoded."""
 TOGETHER = 16
 """Records that a thread decodes in one go: handing over single ones costs the interpreter's lock each time."""
 
@@ -75,6 +73,7 @@ class Read:
         rejected: records between this batch's pairs that cannot be used.
         last: whether the shard ends here.
         error: what stopped the reader, if the user is to hear of it.
+        tokens: `(b, l)` of the captions, where the reader makes them.
     """
 
     shard: str
@@ -83,6 +82,12 @@ class Read:
     rejected: list[Rejected]
     last: bool = False
     error: LmiaError | None = None
+    tokens: Tensor | None = None
+
+    def pin_memory(self) -> Read:
+        """Put pixels and tokens where a GPU can fetch them by itself."""
+        self.pixels, self.tokens = (part if part is None else part.pin_memory() for part in (self.pixels, self.tokens))
+        return self
 
 
 class ShardReader(IterableDataset[Read]):
@@ -95,6 +100,7 @@ class ShardReader(IterableDataset[Read]):
         threads: decoding threads of a process.
         max_pixels: larger pictures are rejected undecoded.
         pool: threads to decode on, shared with others; its own unless given.
+        tokenize: captions to `(b, l)` tokens, where they are to be made here.
     """
 
     def __init__(
@@ -105,6 +111,7 @@ class ShardReader(IterableDataset[Read]):
         threads: int,
         max_pixels: int = MAX_PIXELS,
         pool: Executor | None = None,
+        tokenize: Callable[[Sequence[str]], Tensor] | None = None,
     ) -> None:
         self.shards = shards
         self.preprocess = preprocess
@@ -112,6 +119,7 @@ class ShardReader(IterableDataset[Read]):
         self.threads = threads
         self.max_pixels = max_pixels
         self.pool = pool
+        self.tokenize = tokenize
 
     def __iter__(self) -> Iterator[Read]:
         """Yield the batches of this worker's shards, each shard's in order, its last one marked."""
@@ -140,8 +148,11 @@ class ShardReader(IterableDataset[Read]):
         opened = [item for future in futures for item in future.result()]
         rejected = [item for item in opened if isinstance(item, Rejected)]
         pairs = [item for item in opened if not isinstance(item, Rejected)]
-        pixels = torch.stack([pixels for pixels, _ in pairs]) if pairs else None
-        return Read(shard.key, pixels, [row for _, row in pairs], rejected)
+        if not pairs:
+            return Read(shard.key, None, [], rejected)
+        rows = [row for _, row in pairs]
+        tokens = self.tokenize([caption for _, caption, _ in rows]) if self.tokenize else None
+        return Read(shard.key, torch.stack([pixels for pixels, _ in pairs]), rows, rejected, tokens=tokens)
 
     def _open_all(self, records: Sequence[Pair | Rejected]) -> list[_Opened | Rejected]:
         pairs = [record for record in records if isinstance(record, Pair)]
@@ -186,7 +197,7 @@ class AuditData(LightningDataModule):
         known_members: members the attacker knows, for supervised attacks.
         pool: unlabelled pairs, members and non-members mixed, that an attack may learn from.
         suspects: pairs of unknown membership, scored one by one.
-        batch: pairs decoded and encoded at once.
+        batch: pairs decoded and encoded at once; 64 unless told, with a GPU 256.
         workers: reading processes; by default all cores but one with a GPU, and without one as many as there are cores
             where there are shards enough; none (decoding on threads) where they have no memory to share.
         max_pixels: pictures with more are rejected before they are decoded.
@@ -209,7 +220,7 @@ class AuditData(LightningDataModule):
         known_members: Source | None = None,
         pool: Source | None = None,
         suspects: Source | None = None,
-        batch: int = 64,
+        batch: int | None = None,
         workers: int | None = None,
         max_pixels: int = MAX_PIXELS,
         allow_overlap: bool = False,
@@ -222,6 +233,8 @@ class AuditData(LightningDataModule):
         super().__init__()
         if not 0 <= known_share < 1:
             raise LmiaError(f"A known_share of {known_share} leaves no audit.", "Give 0, or a share below 1.")
+        if batch is not None and batch < 1:
+            raise LmiaError(f"Batches of {batch} pairs hold nothing.", "Give --batch 1 or more.")
         self.cluster_by, self.columns, self.slice_by, self.repeated = cluster_by, columns, slice_by or [], repeated
         self.sources = {
             "members": members,
@@ -236,6 +249,7 @@ class AuditData(LightningDataModule):
         self.todo: list[Shard] = []
         self.streams = Streams()
         self.preprocess: Callable[[Image.Image], Tensor] | None = None
+        self.tokenize: Callable[[Sequence[str]], Tensor] | None = None
 
     def given(self) -> dict[str, Source]:
         """Return the roles that were given, by name."""
@@ -253,16 +267,21 @@ class AuditData(LightningDataModule):
         if trainer is None or self.preprocess is None:
             raise RuntimeError("AuditData is loaded by lmia.extract.extract, which says what is to do.")
         mine = self.todo[trainer.global_rank :: trainer.world_size]
-        workers, threads = reading(trainer.world_size, len(mine), self.workers, trainer.strategy.root_device.type)
+        device = trainer.strategy.root_device.type
+        size = self.batch or batch_size(device)
+        picture = self.preprocess(Image.new("RGB", (8, 8))).nbytes
+        workers, threads = reading(trainer.world_size, len(mine), self.workers, device, size * picture)
         pool = None if workers or self.streams.count < threads else self.streams.pool
-        reader = ShardReader(mine, self.preprocess, self.batch, threads, self.max_pixels, pool)
+        tokenize = self.tokenize if device == "cuda" else None  # else a window's are made together, for less padding
+        reader = ShardReader(mine, self.preprocess, size, threads, self.max_pixels, pool, tokenize)
         nobodys = torch.Generator()  # a loader draws a seed it never uses; not from the global generator
         return DataLoader(
             reader,
             generator=nobodys,
             batch_size=None,
             num_workers=workers,
-            prefetch_factor=4 if workers else None,
+            prefetch_factor=AHEAD if workers else None,
+            pin_memory=device == "cuda",
             persistent_workers=False,
         )
 

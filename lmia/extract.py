@@ -14,21 +14,24 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 
 from lmia.attack import Batch
+from lmia.cores import batch_size
 from lmia.data import AuditData, Read, Shard, check_whole
 from lmia.defence import Defence, defended
+from lmia.encoding import Encoder, floats
 from lmia.measurement import Measurement
 from lmia.quiet import quiet
 from lmia.settings import digest, made_by, plain
 from lmia.store import Store, default_cache
-from lmia.streams import Streams, streams
+from lmia.streams import streams
 from lmia.target import Target
 from lmia.underway import Underway
 from lmia.views import Identity, Views, checked_views
 
-STEPS = 2
-"""Steps that may wait for their results: closing one window and committing its shard, while the next is encoded."""
+STEPS, QUEUED = 2, 8
+"""Steps that may wait for their results, a window's or a shard's, while more is encoded: without a GPU, and with one."""
 WINDOW = 4096
-"""Captions encoded together: sorted by length and each once, so that short ones are not padded to long ones."""
+"""Captions encoded together: sorted by length and each once, so that short ones are not padded to long ones. With a GPU
+a window is a batch: it would stand still while thousands of captions are tokenised, and pads at little cost."""
 
 
 class FeatureExtractor(LightningModule):
@@ -60,8 +63,7 @@ class FeatureExtractor(LightningModule):
         self.store = Store(Path(cache) if cache else default_cache(), self.target.fingerprint())
         self.wanted: frozenset[str] = frozenset()
         self.measurements: Sequence[Measurement] = ()
-        self.encoded = {"images": 0, "captions": 0}
-        self.streams = Streams()
+        self.encoder = Encoder(self.target, self.views)
         self.todo: frozenset[str] = frozenset()
         self.besides = nn.ModuleList()  # so that they follow to the device
         self._shards: dict[str, Underway] = {}
@@ -71,6 +73,10 @@ class FeatureExtractor(LightningModule):
     def together(self) -> list[FeatureExtractor]:
         """This model and those that see the same pictures in the same pass."""
         return [self, *cast("Iterable[FeatureExtractor]", self.besides)]
+
+    @property
+    def _on_gpu(self) -> bool:
+        return self.device.type != "cpu"
 
     def view_names(self, active: bool) -> tuple[str, ...]:
         """Name the views that attacks get to see: all of them, or the identity alone."""
@@ -103,9 +109,10 @@ class FeatureExtractor(LightningModule):
         return f"{part}@{view}-{who}"
 
     def transfer_batch_to_device(self, batch: Read, device: torch.device, dataloader_idx: int) -> Read:
-        """Move the pixels, as bytes; nothing else of a batch is for the device."""
-        if batch.pixels is not None:
-            batch.pixels = batch.pixels.to(device, non_blocking=True)
+        """Move pixels, as bytes, and tokens; nothing else of a batch is for the device."""
+        batch.pixels, batch.tokens = (
+            None if part is None else part.to(device, non_blocking=True) for part in (batch.pixels, batch.tokens)
+        )
         return batch
 
     def predict_step(self, batch: Read, batch_idx: int) -> int:
@@ -119,15 +126,15 @@ class FeatureExtractor(LightningModule):
         return len(batch.rows)
 
     def take(self, batch: Read) -> None:
-        """Encode a batch's images at once, its captions when a window of them is full or the shard ends."""
+        """Encode a batch's images at once, its captions too where it has their tokens, else a window of them together."""
         shard = self._shards.setdefault(batch.shard, Underway())
         shard.rejected += batch.rejected
         if batch.pixels is not None:
             self._see(shard, batch.pixels, [caption for _, caption, _ in batch.rows])
             shard.rows += batch.rows
             shard.waiting += len(batch.rows)
-        if shard.waiting and (batch.last or shard.waiting >= WINDOW):
-            self._close_window(shard)
+        if shard.waiting and (batch.last or self._on_gpu or shard.waiting >= WINDOW):
+            self._close_window(shard, batch.tokens)
         if batch.last:
             self._do_later(partial(self._commit, batch.shard, self._shards.pop(batch.shard)))
 
@@ -142,7 +149,7 @@ class FeatureExtractor(LightningModule):
         Whoever waits for a shard's last features keeps the next shard from being encoded meanwhile.
         """
         self._later += [step] if step else []
-        while len(self._later) > (STEPS if step else 0):
+        while len(self._later) > (0 if step is None else QUEUED if self._on_gpu else STEPS):
             self._later.popleft()()
 
     def lack(self, shards: Iterable[Shard], arrays: Sequence[str], measurements: Sequence[Measurement]) -> None:
@@ -153,7 +160,7 @@ class FeatureExtractor(LightningModule):
         every = {name for some in lacking.values() for name in some}
         self.wanted = frozenset(every & set(arrays))
         self.measurements = [m for m in measurements if m.array in every]
-        self.encoded = {"images": 0, "captions": 0}
+        self.encoder.encoded = {"images": 0, "captions": 0}
         self._later.clear()
 
     def _seen(self) -> list[str]:
@@ -174,76 +181,55 @@ class FeatureExtractor(LightningModule):
     def _see(self, shard: Underway, raw: Tensor, captions: list[str]) -> None:
         names = list(dict.fromkeys(map(self._image_of, self._seen())))
         if names:
-            shard.images.append(self.streams.run(self._encode_images, raw, names))
-            self.encoded["images"] += len(raw) * len(names)
+            shard.images.append(self.encoder.images(raw, names))
         if self.measurements:
             tokens = self.target.tokenize(captions).to(raw.device)
-            batch = Batch(torch.arange(len(captions)) + len(shard.rows), _floats(raw), tokens)
+            batch = Batch(torch.arange(len(captions)) + len(shard.rows), floats(raw), tokens)
             for measurement in self.measurements:
                 shard.measured.setdefault(measurement.array, []).append(measurement.take(self.target, batch))
 
-    def _encode_images(self, raw: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
-        pixels = _floats(raw)
-        transforms = {name: self.views[name].image for name in names}
-        seen = {name: pixels if transform is None else transform(pixels) for name, transform in transforms.items()}
-        return {name: self.target.encode_image(each).float() for name, each in seen.items()}
-
-    def _close_window(self, shard: Underway) -> None:
-        """Begin to encode the window's captions; the rest is for later."""
+    def _close_window(self, shard: Underway, tokens: Tensor | None) -> None:
+        """Begin to encode the window's captions, of which there may be tokens; the rest is for later."""
         captions = [caption for _, caption, _ in shard.rows[-shard.waiting :]]
-        spoken = {self._text_of(name): self.views[name].caption for name in self._seen()}
-        texts = {
-            name: self._encode_captions(captions if view is None else [view(caption) for caption in captions])
-            for name, view in spoken.items()
-        }
-        self._do_later(partial(self._finish_window, shard, shard.images, texts))
+        texts: dict[str, Callable[[], Tensor]] = {}
+        for name in dict.fromkeys(map(self._text_of, self._seen())):
+            if (view := self.views[name].caption) is None and tokens is not None:
+                texts[name] = self.encoder.tokens(tokens)
+            else:
+                texts[name] = self.encoder.captions(list(map(view, captions)) if view else captions, self.device)
+        columns = self.encoder.streams.then(partial(self._columns, shard.images, texts))
+        self._do_later(partial(self._keep, shard, columns))
         shard.images, shard.waiting = [], 0
 
-    def _finish_window(
-        self,
-        shard: Underway,
-        images: Sequence[Callable[[], dict[str, Tensor]]],
-        texts: Mapping[str, Callable[[], Tensor]],
-    ) -> None:
-        """Take the window's cosines, and let go of what no attack asked for."""
+    def _columns(
+        self, images: Sequence[Callable[[], dict[str, Tensor]]], texts: Mapping[str, Callable[[], Tensor]]
+    ) -> dict[str, Tensor]:
+        """Take the window's cosines, send home what an attack asked for, and let go of the rest."""
         parts = [result() for result in images]
         seen = {name: torch.cat([part[name] for part in parts]) for name in (parts[0] if parts else ())}
         said = {name: result() for name, result in texts.items()}
+        columns: dict[str, Tensor] = {}
         for name in self._seen():
-            self._keep(shard, name, seen[self._image_of(name)], said[self._text_of(name)])
+            columns |= self._of_view(name, seen[self._image_of(name)], said[self._text_of(name)])
+        return columns
 
-    def _keep(self, shard: Underway, view: str, image: Tensor, text: Tensor) -> None:
+    def _of_view(self, view: str, image: Tensor, text: Tensor) -> dict[str, Tensor]:
         dtype = torch.float32 if self.target.precision == "fp32" else torch.float16
-        columns = {"cosine": self.target.cosine(image, text), "image": image.to(dtype), "text": text.to(dtype)}
-        for part, value in columns.items():
-            name = self.column(part, view)
-            fresh = view == "identity" or name != part
-            if name in self.wanted and fresh:
-                shard.done.setdefault(name, []).append(value.cpu().numpy())
+        parts = {"cosine": self.target.cosine(image, text), "image": image.to(dtype), "text": text.to(dtype)}
+        named = {self.column(part, view): (part, value) for part, value in parts.items()}
+        return {
+            name: value.to("cpu", non_blocking=value.is_cuda)
+            for name, (part, value) in named.items()
+            if name in self.wanted and (view == "identity" or name != part)
+        }
 
-    def _encode_captions(self, captions: list[str], size: int = 256) -> Callable[[], Tensor]:
-        """Begin to encode each distinct caption once, in batches of similar length; return how to get `(n, d)`."""
-        order = sorted(set(captions), key=lambda caption: (len(caption), caption))
-        place = {caption: i for i, caption in enumerate(order)}
-        results = [self.streams.run(self._encode_texts, order[i : i + size]) for i in range(0, len(order), size)]
-        self.encoded["captions"] += len(order)
-
-        def all_of_them() -> Tensor:
-            texts = torch.cat([result() for result in results])
-            return texts[torch.tensor([place[caption] for caption in captions], device=texts.device)]
-
-        return all_of_them
-
-    def _encode_texts(self, captions: list[str]) -> Tensor:
-        return self.target.encode_text(self.target.tokenize(captions).to(self.device)).float()
+    def _keep(self, shard: Underway, columns: Callable[[], dict[str, Tensor]]) -> None:
+        for name, value in columns().items():
+            shard.done.setdefault(name, []).append(value.numpy().copy())  # memory that a GPU can reach is scarce
 
     def _commit(self, key: str, shard: Underway) -> None:
         names = [measurement.array for measurement in self.measurements]
         self.store.write(key, shard.arrays(self.wanted), shard.bundles(names), shard.rows, shard.rejected)
-
-
-def _floats(raw: Tensor) -> Tensor:
-    return raw.to(torch.float32).div_(255)
 
 
 def extract(
@@ -264,10 +250,10 @@ def extract(
         shards: all shards that the audit uses.
         arrays: as `FeatureExtractor.arrays` names them.
         measurements: white-box measurements to take.
-        besides: models with the target's own preprocessing and views, which see the same pictures in the same pass.
+        besides: models of the target's own preprocessing, tokenizer and views, which see the same pairs in the same pass.
 
     Returns:
-        `shards`, `shards_cached`, `images_encoded`, `captions_encoded`, `seconds`, `pairs_per_second` and `devices`.
+        `shards`, `shards_cached`, `images_encoded`, `captions_encoded`, `seconds`, `pairs_per_second`, `devices` and `batch`.
         The counts of encodings are this process's.
     """
     check_whole(trainer)
@@ -278,11 +264,11 @@ def extract(
         one.target.eval()
     start = time.perf_counter()
     if todo := [shard for shard in distinct if any(shard.key in one.todo for one in extractor.together)]:
-        data.todo, data.preprocess = todo, extractor.target.preprocess
+        data.todo, data.preprocess, data.tokenize = todo, extractor.target.preprocess, extractor.target.tokenize
         cores = torch.get_num_threads() // trainer.world_size if trainer.strategy.root_device.type == "cpu" else 0
         with quiet(), streams(cores) as data.streams:
             for one in extractor.together:
-                one.streams = data.streams
+                one.encoder.streams = data.streams
             trainer.predict(extractor, datamodule=data, return_predictions=False)
         trainer.strategy.barrier("extracted")  # else a rank that is done sees shards lacking that another is to write
     extractor.besides = nn.ModuleList()
@@ -290,8 +276,9 @@ def extract(
     return {
         "shards": len(distinct),
         "shards_cached": len(distinct) - len(extractor.todo),
-        "images_encoded": extractor.encoded["images"],
-        "captions_encoded": extractor.encoded["captions"],
+        "images_encoded": extractor.encoder.encoded["images"],
+        "captions_encoded": extractor.encoder.encoded["captions"],
         "seconds": round(seconds, 2),
         "devices": trainer.world_size,
+        "batch": data.batch or batch_size(trainer.strategy.root_device.type),
     }

@@ -55,10 +55,34 @@ class Streams:
         future.add_done_callback(lambda _: self._ahead.release())
         return future.result
 
+    def then(self, call: Callable[[], T]) -> Callable[[], T]:
+        """Return how to get what `call` makes of earlier results.
+
+        On streams they have to be waited for, so `call` runs when it is asked for. On a GPU it is queued at once behind
+        them, and only who asks waits, for this much of the queue and no more.
+        """
+        if self.pool is not None:
+            return call
+        result, arrived = call(), _fence()
+
+        def waited() -> T:
+            arrived()
+            return result
+
+        return waited
+
     def close(self) -> None:
         """Wait for what runs, drop what has not begun."""
         if self.pool is not None:
             self.pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _fence() -> Callable[[], object]:
+    """Mark the end of a GPU's queue; return how to wait until it has come so far."""
+    if not torch.cuda.is_available():
+        return lambda: None
+    event: torch.Event = torch.cuda.current_stream().record_event()
+    return event.synchronize
 
 
 @contextmanager

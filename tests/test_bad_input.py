@@ -108,8 +108,9 @@ TYPED = {
     "an option of the trainer": ([*GOOD, "--trainer.device", "3"], "'device'", "Did you mean 'devices'?"),
     "an option below a number": ([*GOOD, "--seed", "1", "--seed.x", "3"], "--seed.x", "--FLAG VALUE"),
     # what is of the wrong type: what it takes
-    "batch": ([*GOOD, "--data.batch", "abc"], "'batch' of the data cannot be 'abc'", "It takes int."),
-    "no batch": ([*GOOD, "--batch", "null"], "'batch' of the data cannot be 'null'", "It takes int."),
+    "batch": ([*GOOD, "--data.batch", "abc"], "'batch' of the data cannot be 'abc'", "It takes int or nothing (null)."),
+    "batches of nothing": ([*GOOD, "--batch", "0"], "Batches of 0 pairs", "Give --batch 1 or more"),
+    "no limit": ([*GOOD, "--max-pixels", "null"], "'max_pixels' of the data cannot be 'null'", "It takes int."),
     "seed": ([*GOOD, "--seed", "x"], "'seed' of the audit cannot be 'x'", "It takes int."),
     "lam": (
         [*GOOD, "--plugin", "wsa", "--plugin.lam", "abc"],
@@ -212,7 +213,7 @@ KEYS = {
         "'x'",
         "Known: emoji,",
     ),
-    "a blank value": ({"data": {"batch": None}}, "'batch' of the data cannot be empty", "It takes int."),
+    "a blank value": ({"data": {"max_pixels": None}}, "'max_pixels' of the data cannot be empty", "It takes int."),
     "a float for an int": ({"seed": 1.5}, "'seed' of the audit cannot be 1.5", "It takes int."),
     "a list for a section": ({"data": [1]}, "'data' holds no keys of its own: [1]", "KEY: VALUE"),
     "keys for a number": ({"seed": {"a": 1}}, "'seed' of the audit cannot be {'a': 1}", "It takes int."),

@@ -8,14 +8,14 @@ from collections import namedtuple
 import pytest
 
 from lmia import cores
-from lmia.cores import reading, shares_memory
+from lmia.cores import reading, shared_memory
 
 
 @pytest.fixture
 def machine(monkeypatch):
-    def of(count, shared=True):
+    def of(count, shared=64 << 30):
         monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(count)))
-        monkeypatch.setattr(cores, "shares_memory", lambda: shared)
+        monkeypatch.setattr(cores, "shared_memory", lambda: shared)
 
     return of
 
@@ -43,7 +43,7 @@ def test_cores_are_shared_out(machine, count, ranks, shards, workers, device, fo
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_without_memory_to_share_threads_decode(machine, device):
-    machine(4, shared=False)
+    machine(4, shared=0)
     assert reading(1, 9, None, device) == (0, 4)
     assert reading(1, 9, 3, device) == (3, 1)  # who asks for processes gets them
 
@@ -52,11 +52,19 @@ def test_a_container_with_little_shared_memory_shares_none(monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(multiprocessing, "get_start_method", lambda: "fork")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(64 << 20, 0, 64 << 20))
-    assert not shares_memory()
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(4 << 30, 0, 4 << 30))
-    assert shares_memory()
+    assert shared_memory() == 64 << 20
+    assert reading(1, 99, None, "cpu")[0] == 0
     monkeypatch.setattr(multiprocessing, "get_start_method", lambda: "spawn")
-    assert not shares_memory()
+    assert shared_memory() == 0
+
+
+def test_reading_processes_are_no_more_than_half_of_the_shared_memory_holds(machine):
+    """Two batches ready, one in the making and one handed over, of 10 MB each."""
+    machine(16, shared=1 << 30)
+    assert reading(1, 99, None, "cuda", 10 << 20) == ((1 << 29) // (4 * (10 << 20)), 1)
+    assert reading(1, 99, None, "cuda", 1 << 30) == (0, 16)
+    assert reading(2, 99, None, "cuda", 10 << 20) == (6, 1)
+    assert reading(1, 99, 15, "cuda", 1 << 30) == (15, 1)  # who asks for processes gets them
 
 
 def test_a_machine_without_that_folder_shares_none(monkeypatch):
@@ -65,4 +73,4 @@ def test_a_machine_without_that_folder_shares_none(monkeypatch):
 
     monkeypatch.setattr(multiprocessing, "get_start_method", lambda: "fork")
     monkeypatch.setattr(shutil, "disk_usage", missing)
-    assert not shares_memory()
+    assert shared_memory() == 0

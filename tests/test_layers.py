@@ -27,6 +27,7 @@ LAYERS = {
             "data",
             "cores",
             "extract",
+            "encoding",
             "underway",
             "store",
             "gather",

@@ -279,4 +279,4 @@ def seeded(seed: int, *what: object) -> int:
         >>> seeded(0, "order", 1) == seeded(0, "order", 1) != seeded(0, "order", 2)
         True
     """
-    return int.from_bytes(sha256(repr((seed, *what)).encode()).digest()[:7])
+    return int.from_bytes(sha256(ascii((seed, *what)).encode()).digest()[:7])

@@ -18,7 +18,7 @@ from lmia_demo.source import Emoji
 
 __all__ = ["MODEL", "ROLES", "VIEWS", "Emoji", "Shapes", "in_half", "lmia_demo", "lmia_sources"]
 
-VOCABULARY = "387f3f8879cc7ca9"
+VOCABULARY = "acc5d6b870c96960"
 """The digest of the emoji's names (`scenes.vocabulary`) that the shipped model learnt."""
 
 MODEL = Path(__file__).parent / "emoji-clip"

@@ -106,7 +106,7 @@ def vocabulary() -> str:
         >>> len(vocabulary())
         16
     """
-    return sha256(repr(names()).encode()).hexdigest()[:16]
+    return sha256(ascii(names()).encode()).hexdigest()[:16]
 
 
 def missing() -> LmiaError:

@@ -1,0 +1,79 @@
+"""Pictures and captions into features, on streams of a CPU's cores or on a GPU's queue, each begun and asked for later."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from lmia.streams import Streams
+from lmia.target import Target
+from lmia.views import View
+
+CHUNK = 256
+"""Captions encoded at once, of similar length."""
+
+
+class Encoder:
+    """A target at work, who counts what it encodes.
+
+    Args:
+        target: the model.
+        views: what it sees of a picture, by name.
+
+    Attributes:
+        streams: where it runs.
+        encoded: how many `images` and `captions` it has encoded.
+    """
+
+    def __init__(self, target: Target, views: Mapping[str, View]) -> None:
+        self.target, self.views = target, views
+        self.streams = Streams()
+        self.encoded = {"images": 0, "captions": 0}
+
+    def images(self, raw: Tensor, names: Sequence[str]) -> Callable[[], dict[str, Tensor]]:
+        """Begin to encode `(b, 3, h, w)` bytes in the views named; return how to get `(b, d)` of each."""
+        self.encoded["images"] += len(raw) * len(names)
+        return self.streams.run(self._images, raw, names)
+
+    def captions(self, captions: Sequence[str], device: torch.device) -> Callable[[], Tensor]:
+        """Begin to encode each distinct caption once, in chunks of similar length; return how to get `(n, d)`."""
+        order = sorted(set(captions), key=lambda caption: (len(caption), caption))
+        place = {caption: i for i, caption in enumerate(order)}
+        chunks = [order[i : i + CHUNK] for i in range(0, len(order), CHUNK)]
+        results = [self.streams.run(self._captions, chunk, device) for chunk in chunks]
+        self.encoded["captions"] += len(order)
+
+        def all_of_them() -> Tensor:
+            texts = torch.cat([result() for result in results])
+            return texts[torch.tensor([place[caption] for caption in captions], device=texts.device)]
+
+        return all_of_them
+
+    def tokens(self, tokens: Tensor) -> Callable[[], Tensor]:
+        """Begin to encode `(n, l)` tokens as the target makes them; return how to get `(n, d)`."""
+        self.encoded["captions"] += len(tokens)
+        return self.streams.run(self._tokens, tokens)
+
+    def _images(self, raw: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
+        pixels = floats(raw)
+        transforms = {name: self.views[name].image for name in names}
+        seen = {name: pixels if transform is None else transform(pixels) for name, transform in transforms.items()}
+        return {name: self.target.encode_image(each).float() for name, each in seen.items()}
+
+    def _captions(self, captions: Sequence[str], device: torch.device) -> Tensor:
+        return self._tokens(self.target.tokenize(captions).to(device))
+
+    def _tokens(self, tokens: Tensor) -> Tensor:
+        return self.target.encode_text(tokens).float()
+
+
+def floats(raw: Tensor) -> Tensor:
+    """Bring bytes into [0, 1], as targets take them.
+
+    Example:
+        >>> floats(torch.tensor([0, 255], dtype=torch.uint8))
+        tensor([0., 1.])
+    """
+    return raw.to(torch.float32).div_(255)
