@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from lmia.errors import LmiaError
 from lmia.listed import UNLISTED, Listed
 from lmia.report.model import RoleCount
-from lmia.settings import describe
+from lmia.settings import describe, digest
 from lmia.source import Rejected, Sample, Selection, Source, reader_of
 
 LEFT = "unlisted"
@@ -119,6 +120,7 @@ def parted(
     parts: Mapping[str, NDArray[np.int64]],
     notes: Mapping[str, Sequence[str]],
     audited: Sequence[str],
+    pairs: pa.Table,
 ) -> list[RoleCount]:
     """Say of every role given which parts its pairs went to.
 
@@ -128,10 +130,29 @@ def parted(
         parts: rows of each part that they were cut into.
         notes: how each role was cut.
         audited: the parts that are judged.
+        pairs: every row's `key`, `caption` and `sha256`.
     """
     every = []
     for role, count in counts.items():
         went = {part: int(np.isin(found[role], rows).sum()) for part, rows in parts.items()}
         scored = {("audited" if part in audited else part): n for part, n in went.items() if n}
-        every.append(replace(count, scored=scored, note="; ".join(filter(None, [count.note, *notes.get(role, [])]))))
+        note = "; ".join(filter(None, [count.note, *notes.get(role, [])]))
+        content = content_of(pairs, parts[role]) if role in audited else ""
+        every.append(replace(count, scored=scored, note=note, content=content))
     return every
+
+
+def content_of(pairs: pa.Table, rows: NDArray[np.int64]) -> str:
+    """Digest some pairs, whatever order they are in: so that nobody compares audits of other pairs under the same keys.
+
+    Args:
+        pairs: `key`, `caption` and `sha256`.
+        rows: which of them.
+
+    Example:
+        >>> pairs = pa.table({"key": ["a", "b"], "caption": ["x", "y"], "sha256": ["0", "1"]})
+        >>> content_of(pairs, np.array([0, 1])) == content_of(pairs, np.array([1, 0])) != content_of(pairs, np.array([0]))
+        True
+    """
+    columns = [pairs[name].take(pa.array(rows)).to_pylist() for name in ("key", "caption", "sha256")]
+    return digest(*map(list, sorted(zip(*columns, strict=True))))

@@ -122,9 +122,8 @@ def assign(data: AuditData, plan: Mapping[str, Sequence[Shard]], store: Store, s
     parts, notes = _cut(found, groups, seed, data.known_share)
     keys = unique_keys(rows["key"].to_pylist())
     parts |= {part: _by_key(parts[part], keys) for part in (*AUDITED, "calibration") if part in parts}
-    return Roles(
-        shards, rows, parts, groups, [*parted(counts, found, parts, notes, AUDITED), *aside], warnings, repeats
-    )
+    told = [*parted(counts, found, parts, notes, AUDITED, rows), *aside]
+    return Roles(shards, rows, parts, groups, told, warnings, repeats)
 
 
 def _found(

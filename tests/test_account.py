@@ -1,9 +1,10 @@
 from collections import Counter
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from lmia.account import Records, counted, parted, unlisted
+from lmia.account import Records, content_of, counted, parted, unlisted
 from lmia.errors import LmiaError
 from lmia.listed import Listed
 from lmia.membership import Membership, write
@@ -95,9 +96,22 @@ def test_a_sample_is_counted_as_it_is_drawn(taken, note):
     assert counted("pool", Sample(Noise(0, 9), 2), read("abcde"), 2).note == "3 usable pairs outside the sample"
 
 
+PAIRS = pa.table({"key": list("abcdef"), "caption": ["x"] * 6, "sha256": list("012345")})
+
+
+@pytest.mark.parametrize("column", ["key", "caption", "sha256"])
+def test_a_digest_of_pairs_changes_with_every_part_of_them(column):
+    at = PAIRS.column_names.index(column)
+    other = PAIRS.set_column(at, column, pa.array([*PAIRS[column].to_pylist()[:-1], "new"]))
+    every = np.arange(6)
+    assert content_of(other, every) != content_of(PAIRS, every)
+    assert content_of(other, every[:5]) == content_of(PAIRS, every[:5])
+
+
 def test_parts_are_counted_where_rows_went():
     counts = {"nonmembers": counted("nonmembers", Noise(0, 9), read("abcdef"), 6)}
     parts = {"nonmembers": np.array([0, 1, 2]), "fit": np.array([3, 4]), "pool": np.array([5, 77])}
-    (found,) = parted(counts, {"nonmembers": np.arange(6)}, parts, {"nonmembers": ["cut"]}, ["nonmembers"])
+    (found,) = parted(counts, {"nonmembers": np.arange(6)}, parts, {"nonmembers": ["cut"]}, ["nonmembers"], PAIRS)
     assert Counter(found.scored) == {"audited": 3, "fit": 2, "pool": 1}
+    assert found.content == content_of(PAIRS, np.array([2, 1, 0])) != content_of(PAIRS, np.array([0, 1]))
     assert found.note == "cut"

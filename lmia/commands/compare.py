@@ -148,9 +148,22 @@ def same_rows(runs: Sequence[Run], attack: str) -> tuple[list[Tensor], Tensor, T
                 f"such as '{unlike[0] if unlike else names[0]}'.",
                 _OTHER_ROWS,
             )
+        _check_content(runs[0], run)
         every.append(rows)
     scores = [torch.from_numpy(rows.score) for rows in every]
     return scores, torch.from_numpy((every[0].role == "members").astype(bool)), _groups(every)
+
+
+def _check_content(first: Run, run: Run) -> None:
+    """Refuse other captions or pictures under the same keys, as far as both reports have a digest of theirs."""
+    ours, theirs = ({count.role: count.content for count in one.report.roles} for one in (first, run))
+    for role in ("members", "nonmembers"):
+        if ours.get(role) and theirs.get(role) and ours[role] != theirs[role]:
+            raise LmiaError(
+                f"'{first.folder}' and '{run.folder}' are of different data: their {role} have other captions or pictures "
+                "under the same keys.",
+                _OTHER_ROWS,
+            )
 
 
 def _groups(every: Sequence[Rows]) -> Tensor | None:

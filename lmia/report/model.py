@@ -55,6 +55,7 @@ class RoleCount:
         rejected: how many of them could not be used, by reason.
         scored: how many took part, by part: `audited`; or `fit` and `calibration`; or `pool`.
         note: how the role was made where it was not given as it is (a cut by seed, a sample).
+        content: a digest of the audited pairs' keys, captions and pictures; empty where none is audited.
     """
 
     role: str
@@ -63,6 +64,7 @@ class RoleCount:
     rejected: Mapping[str, int]
     scored: Mapping[str, int]
     note: str = ""
+    content: str = ""
 
 
 @dataclass(frozen=True)

@@ -127,6 +127,22 @@ def test_other_data_under_the_same_keys_are_told(runs, tmp_path, capsys):
     assert "name their data differently" in words(capsys.readouterr().out)
 
 
+class Renamed(Noise):
+    """The same pictures and keys under other captions."""
+
+    def read(self, shard):
+        for pair in super().read(shard):
+            yield replace(pair, caption=f"{pair.caption} again")
+
+
+def test_other_data_under_the_same_keys_is_refused(runs, tmp_path):
+    roles = {**ROLES, "nonmembers": Renamed(400, 600)}
+    audit(tmp_path, [CSA()], roles=roles, target=Matrices("0:200", leak=0.3), out="other", fpr=[0.1])
+    with pytest.raises(LmiaError, match="their nonmembers have other captions or pictures") as told:
+        main([str(runs / "a"), str(tmp_path / "other")])
+    assert str(told.value).count("\n") == 1
+
+
 def test_runs_of_different_rows_are_refused(runs):
     with pytest.raises(LmiaError, match="different rows: 2 are in one of them only, such as 'members noise/0'") as told:
         main([str(runs / "a"), str(runs / "rows")])
