@@ -30,8 +30,8 @@ from lmia.views import Identity, Views, checked_views
 STEPS, QUEUED = 2, 8
 """Steps that may wait for their results, a window's or a shard's, while more is encoded: without a GPU, and with one."""
 WINDOW = 4096
-"""Captions encoded together: sorted by length and each once, so that short ones are not padded to long ones. With a GPU
-a window is a batch: it would stand still while thousands of captions are tokenised, and pads at little cost."""
+"""Captions encoded together: sorted by length and each once, so that short ones are not padded to long ones. Where a batch
+brings its tokens it is a window of its own: a GPU would stand still while thousands of captions are tokenised."""
 
 
 class FeatureExtractor(LightningModule):
@@ -133,7 +133,7 @@ class FeatureExtractor(LightningModule):
             self._see(shard, batch.pixels, [caption for _, caption, _ in batch.rows])
             shard.rows += batch.rows
             shard.waiting += len(batch.rows)
-        if shard.waiting and (batch.last or self._on_gpu or shard.waiting >= WINDOW):
+        if shard.waiting and (batch.last or batch.tokens is not None or shard.waiting >= WINDOW):
             self._close_window(shard, batch.tokens)
         if batch.last:
             self._do_later(partial(self._commit, batch.shard, self._shards.pop(batch.shard)))

@@ -5,7 +5,7 @@ from torch.nn.functional import normalize
 
 import lmia
 from lmia import record
-from lmia.data import AuditData, shards_of
+from lmia.data import AuditData, Read, shards_of
 from lmia.extract import FeatureExtractor, extract
 from lmia.measurement import Measurement
 from lmia.views import checked_views
@@ -113,6 +113,45 @@ def test_batch_and_workers_change_rounding_at_most(tmp_path, batch, workers):
     np.testing.assert_allclose(stored, image.numpy(), rtol=1e-5, atol=1e-5)
     keys = [key for shard in shards for key in extractor.store.pairs(shard.key)[0]["key"].to_pylist()]
     assert keys == [f"noise/{i}" for i in kept]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("needs", [{"embeddings"}, {"view_embeddings"}])
+def test_tokens_made_where_captions_are_read_change_nothing(tmp_path, monkeypatch, workers, needs):
+    """As with a GPU: each batch brings its tokens, and is a window of its own; captions of views get theirs as ever."""
+    target, source = Matrices("0:50"), Noise(0, 100, shard=30, broken=11)
+    first, shards, _ = run(target, source, tmp_path / "without", needs, Reflections())
+    plain = AuditData.predict_dataloader
+
+    def tokenizing(data):
+        loader = plain(data)
+        loader.dataset.tokenize = data.tokenize
+        return loader
+
+    monkeypatch.setattr(AuditData, "predict_dataloader", tokenizing)
+    target.calls.update(image=0, text=0)
+    other, _, told = run(target, source, tmp_path / "with", needs, Reflections(), workers=workers)
+    assert target.calls["text"] == told["captions_encoded"]
+    for name in first.arrays(needs, views=True):
+        for shard in shards:
+            one, two = (each.store.array(name, shard.key) for each in (first, other))
+            np.testing.assert_allclose(one, two, rtol=1e-6, atol=1e-6)
+
+
+def test_a_batch_waits_for_no_one_with_its_pixels_and_tokens_pinned():
+    """What a GPU fetches by itself; a reading process hands over pixels and tokens, the rest stays."""
+    pinned = []
+
+    class Memory:
+        def pin_memory(self):
+            pinned.append(self)
+            return self
+
+    one = Read("shard", Memory(), [], [], tokens=Memory())
+    assert one.pin_memory() is one
+    assert len(pinned) == 2
+    nothing = Read("shard", None, [], [], last=True)
+    assert nothing.pin_memory().pixels is None
 
 
 def test_nothing_is_lost(tmp_path):

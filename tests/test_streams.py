@@ -57,3 +57,15 @@ def test_threads_are_put_back():
     with streams(16):
         assert torch.get_num_threads() == 2
     assert torch.get_num_threads() == before
+
+
+def test_what_follows_runs_at_once_without_streams_and_when_asked_with_them():
+    order = []
+    alone = Streams().then(lambda: order.append("alone") or 1)
+    assert order == ["alone"]
+    assert alone() == 1
+    with streams(2) as two:
+        later = two.then(lambda: order.append("later") or 2)
+        assert order == ["alone"]
+        assert later() == 2
+    assert order == ["alone", "later"]
