@@ -1,4 +1,4 @@
-"""Extraction against its ceiling and against a plain loop: medians of seven rounds, each with its own ceiling.
+"""Extraction against its ceiling and against a plain loop: medians of five rounds, each with its own ceiling.
 
 python -m benchmarks.extraction [demo|vit] [PAIRS]
 

@@ -27,8 +27,8 @@ def reading(ranks: int, shards: int, workers: int | None, device: str, batch: in
 
     With a GPU decoding overlaps the model on all cores but one. Without, decoding and encoding take turns on all cores:
     in processes where there are shards enough to keep them busy, since threads wait for each other's Python; else on the
-    threads that encode. On many cores several would want one core and slow each
-    other down severalfold; and where processes are not forked, or have little memory to share, threads are safer.
+    threads that encode. On many cores several would want one core and slow each other down severalfold; and where
+    processes are not forked, or have little memory to share, threads are safer.
 
     Args:
         ranks: processes that share the machine.

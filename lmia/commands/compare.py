@@ -156,14 +156,14 @@ def same_rows(runs: Sequence[Run], attack: str) -> tuple[list[Tensor], Tensor, T
 
 def _check_content(first: Run, run: Run) -> None:
     """Refuse other captions or pictures under the same keys, as far as both reports have a digest of theirs."""
-    ours, theirs = ({count.role: count.content for count in one.report.roles} for one in (first, run))
-    for role in ("members", "nonmembers"):
-        if ours.get(role) and theirs.get(role) and ours[role] != theirs[role]:
-            raise LmiaError(
-                f"'{first.folder}' and '{run.folder}' are of different data: their {role} have other captions or pictures "
-                "under the same keys.",
-                _OTHER_ROWS,
-            )
+    ours, theirs = _contents(first), _contents(run)
+    if other := [role for role in sorted(ours.keys() & theirs.keys()) if ours[role] != theirs[role]]:
+        said = f"their {other[0]} have other captions or pictures under the same keys"
+        raise LmiaError(f"'{first.folder}' and '{run.folder}' are of different data: {said}.", _OTHER_ROWS)
+
+
+def _contents(run: Run) -> dict[str, str]:
+    return {count.role: count.content for count in run.report.roles if count.content}
 
 
 def _groups(every: Sequence[Rows]) -> Tensor | None:
@@ -224,8 +224,8 @@ def cautions(a: Run, b: Run) -> list[str]:
     if a.report.target.get("fingerprint") == b.report.target.get("fingerprint"):
         found.append(f"'{a.folder}' and '{b.folder}' are of the same model.")
     if _sources(a) != _sources(b):
-        where = f"'{a.folder}' and '{b.folder}'"
-        found.append(f"{where} name their data differently; pairs were matched by role and key alone.")
+        how = "by role, key and content" if _contents(a) and _contents(b) else "by role and key alone"
+        found.append(f"'{a.folder}' and '{b.folder}' name their data differently; pairs were matched {how}.")
     return found
 
 

@@ -118,13 +118,18 @@ def test_nothing_is_written_unless_asked(runs, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_other_data_under_the_same_keys_are_told(runs, tmp_path, capsys):
+def test_other_names_for_the_data_are_told(runs, tmp_path, capsys):
     moved = shutil.copytree(runs / "b", tmp_path / "moved")
     report = json.loads((moved / "report.json").read_text())
     report["config"]["data"]["members"]["init_args"]["start"] = 7
     (moved / "report.json").write_text(json.dumps(report))
     main([str(runs / "a"), str(moved)])
-    assert "name their data differently" in words(capsys.readouterr().out)
+    assert "name their data differently; pairs were matched by role, key and content" in words(capsys.readouterr().out)
+    for count in report["roles"]:
+        count["content"] = ""  # as an older report has it
+    (moved / "report.json").write_text(json.dumps(report))
+    main([str(runs / "a"), str(moved)])
+    assert "pairs were matched by role and key alone" in words(capsys.readouterr().out)
 
 
 class Renamed(Noise):
