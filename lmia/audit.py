@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from lmia.errors import LmiaError
 from lmia.evidence.judged import Question, Regime
 from lmia.extract import FeatureExtractor
 from lmia.measurement import Measurement
+from lmia.overlap.audited import copied
 from lmia.registry import registry
 from lmia.report import AuditReport
 from lmia.report.archive import write_report
@@ -119,7 +121,7 @@ def run_audit(
     ]
     question: Question = "use" if "suspects" in part.parts else "leakage"
     trained = {name: type(one).fit is not Attack.fit for name, one in zip(setup.names, made, strict=True)}
-    doubts = validity(doubt, trained, ran, beside_ran, detect)
+    doubts = replace(validity(doubt, trained, ran, beside_ran, detect), copied=copied(part, model))
     ruled = verdict(doubts, question, regime, detect)
     digest = write_scores(score_table([*rows, *there]), folder / "scores.parquet")
     record.write_config(config, folder)

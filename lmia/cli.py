@@ -71,8 +71,8 @@ class Auditor(Trainer):
             show_pairs: also write pairs.html, which holds pictures and captions of the audited data.
             demo: whether the data is the embedded demo; set where neither model nor data is given.
         """
-        if self.global_rank == 0 and sys.stderr.isatty() and (said := outlook(datamodule, detect)):
-            print(said, file=sys.stderr)  # for whoever looks on, as the bar is; the report repeats it
+        if self.global_rank == 0 and (said := outlook(datamodule, detect)):
+            print(said, file=sys.stderr)  # the report repeats it
         return run_audit(
             model,
             datamodule,

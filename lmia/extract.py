@@ -21,6 +21,7 @@ from lmia.encoding import Encoder, floats
 from lmia.measurement import Measurement
 from lmia.quiet import quiet
 from lmia.settings import digest, made_by, plain
+from lmia.steadiness import ARRAY, PAIRS, moved, told
 from lmia.store import Store, default_cache
 from lmia.streams import streams
 from lmia.target import Target
@@ -68,6 +69,7 @@ class FeatureExtractor(LightningModule):
         self.besides = nn.ModuleList()  # so that they follow to the device
         self._shards: dict[str, Underway] = {}
         self._later: deque[Callable[[], None]] = deque()
+        self._again: tuple[str, Tensor, list[str]] | None = None
 
     @property
     def together(self) -> list[FeatureExtractor]:
@@ -120,6 +122,9 @@ class FeatureExtractor(LightningModule):
         if batch.error is not None:
             self.on_predict_end()
             raise batch.error
+        if self._again is None and batch.pixels is not None and batch.shard in self.todo:
+            captions = [caption for _, caption, _ in batch.rows[:PAIRS]]
+            self._again = batch.shard, batch.pixels[:PAIRS].clone(), captions
         for one in self.together:
             if batch.shard in one.todo:
                 one.take(batch)
@@ -162,6 +167,7 @@ class FeatureExtractor(LightningModule):
         self.measurements = [m for m in measurements if m.array in every]
         self.encoder.encoded = {"images": 0, "captions": 0}
         self._later.clear()
+        self._again = None
 
     def _seen(self) -> list[str]:
         """Name the views that some wanted array is of; one that a view shares with the identity is the identity's."""
@@ -228,8 +234,11 @@ class FeatureExtractor(LightningModule):
             shard.done.setdefault(name, []).append(value.numpy().copy())  # memory that a GPU can reach is scarce
 
     def _commit(self, key: str, shard: Underway) -> None:
-        names = [measurement.array for measurement in self.measurements]
-        self.store.write(key, shard.arrays(self.wanted), shard.bundles(names), shard.rows, shard.rejected)
+        names, arrays = [measurement.array for measurement in self.measurements], shard.arrays(self.wanted)
+        if self._again and self._again[0] == key and "cosine" in arrays:
+            _, pixels, captions = self._again
+            arrays[ARRAY] = moved(self.target, pixels, captions, arrays["cosine"][: len(captions)])
+        self.store.write(key, arrays, shard.bundles(names), shard.rows, shard.rejected)
 
 
 def extract(
@@ -253,8 +262,9 @@ def extract(
         besides: models of the target's own preprocessing, tokenizer and views, which see the same pairs in the same pass.
 
     Returns:
-        `shards`, `shards_cached`, `images_encoded`, `captions_encoded`, `seconds`, `pairs_per_second`, `devices` and `batch`.
-        The counts of encodings are this process's.
+        `shards`, `shards_cached`, `images_encoded`, `captions_encoded`, `seconds`, `pairs_per_second`, `devices`, `batch`, and by
+        how much a cosine moved at most where pairs were encoded again in a batch of their own (`cosine_moved`, of
+        `encoded_again` pairs). The counts of encodings are this process's.
     """
     check_whole(trainer)
     distinct = list({shard.key: shard for shard in shards}.values())
@@ -281,4 +291,4 @@ def extract(
         "seconds": round(seconds, 2),
         "devices": trainer.world_size,
         "batch": data.batch or batch_size(trainer.strategy.root_device.type),
-    }
+    } | told(extractor.store, [shard.key for shard in distinct])

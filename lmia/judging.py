@@ -92,9 +92,9 @@ class Judge:
                 evidence.tpr_at_fpr(scores, labels, fpr, groups, seed=self.seed, asked=self.asked, confidence=at)
                 for fpr in self.fprs
             ],
-            balanced_accuracy_best=evidence.balanced_accuracy_best(scores, labels, confidence=at),
+            balanced_accuracy_best=evidence.balanced_accuracy_best(scores, labels, groups, confidence=at),
             thresholds=[
-                evidence.deploy(scores, labels, scored.calibration[0], fpr, confidence=at) for fpr in self.fprs
+                evidence.deploy(scores, labels, scored.calibration[0], fpr, groups, confidence=at) for fpr in self.fprs
             ],
             curve=evidence.thin_curve(*evidence.roc(scores, labels)),
         )
@@ -159,7 +159,8 @@ class Judge:
         shown = (
             self.roles.repeats[self.roles.parts[part]] if part == "members" and self.roles.repeats is not None else None
         )
-        return RoleScores(name, part, keys, _numpy(scores), p, q, folds, model, group, stratum, shown)  # type: ignore[arg-type]
+        cosine = _numpy(self.plain[part]) if model == TARGET else None
+        return RoleScores(name, part, keys, _numpy(scores), p, q, folds, model, group, stratum, shown, cosine)  # type: ignore[arg-type]
 
     @cached_property
     def _copies(self) -> dict[int, str]:

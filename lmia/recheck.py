@@ -78,7 +78,7 @@ def doubts(run: Run, judge: Judge) -> tuple[Validity, Verdict | None]:
     found = validity(Doubt(judge, _NO_BLIND, like), trained, ran, asides, _detect(report))
     written = {one.attack: one.versus_blind for one in report.validity.adjusted}
     adjusted = tuple(replace(one, versus_blind=written.get(one.attack)) for one in found.adjusted)
-    taken = {name: getattr(report.validity, name) for name in ("baselines", "notes", "sliced", "slices")}
+    taken = {name: getattr(report.validity, name) for name in ("baselines", "notes", "sliced", "slices", "copied")}
     found = replace(found, adjusted=adjusted, **taken)
     regime = report.verdict.regime if report.verdict else "post hoc"
     return found, verdict(found, report.question, regime, _detect(report))

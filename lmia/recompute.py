@@ -19,8 +19,8 @@ from lmia.report.run import Floats, Mask, Rows, Run
 from lmia.report.scores import NAME as SCORES
 from lmia.report.scores import ROLES, ranks
 
-YARDSTICK = "csa"
-"""The attack whose scores are the plain cosines that every other is compared with."""
+PLAIN = "csa"
+"""The attack whose scores are the cosines."""
 
 _NUMBERS = ("auc", "versus_cosine", "tprs", "balanced_accuracy_best", "thresholds", "suspects", "curve", "histogram")
 _BLANK: Mapping[str, object] = {name: () if name in ("tprs", "thresholds") else None for name in _NUMBERS}
@@ -116,8 +116,10 @@ def _left_out(run: Run) -> Iterator[str]:
         )
     if run.report.validity.slices is not None:
         yield f"the slices: the columns that pairs are sliced by are not in {SCORES}"
-    if run.report.question == "leakage" and YARDSTICK not in run.attacks:
-        yield f"the comparison with the cosine: '{YARDSTICK}' is not among the attacks, so no cosines are in {SCORES}"
+    if run.report.validity.copied is not None:
+        yield f"what is there twice: captions and facts are not in {SCORES}"
+    if any(np.isnan(rows.cosine).all() for rows in run.attacks.values()):
+        yield f"the comparison with the cosine: {SCORES} is of an audit from before cosines were kept there"
 
 
 def _fprs(report: AuditReport) -> Sequence[float]:
@@ -160,20 +162,23 @@ def _doubts(run: Run, fprs: Sequence[float]) -> tuple[list[Difference], list[Lea
 
 def _attack(run: Run, result: AttackResult, fprs: Sequence[float]) -> tuple[list[Difference], list[Leaf]]:
     """Hold one attack's rows against each other, and its part of the report against the rows."""
-    rows, plain = run.attacks[result.name], run.attacks.get(YARDSTICK)
-    if unusable := list(_unusable(run.report, rows, plain)):
+    rows, first = run.attacks[result.name], next(iter(run.attacks.values()))
+    if unusable := list(_unusable(run.report, rows, first)):
         return unusable, []
     found, p = _disagreeing(rows)
+    unlike = np.isfinite(rows.cosine) & ~np.isclose(rows.score, rows.cosine, rtol=1e-9, atol=1e-12)
+    if result.name == PLAIN and unlike.any():
+        found.append(Difference("score", "is not the pair's cosine", rows.names(unlike)))
     try:
-        expected = _judged(run.report, result, rows, plain or rows, p, fprs)
+        expected = _judged(run.report, result, rows, p, fprs)
     except LmiaError as error:
         return [*found, Difference("scores", f"cannot be judged: {error.problem}")], []
-    numbers = [name for name in _NUMBERS if plain or name != "versus_cosine"]
+    numbers = [name for name in _NUMBERS if name != "versus_cosine" or not np.isnan(rows.cosine).all()]
     leaves = {name: list(_leaves(getattr(result, name), getattr(expected, name), name)) for name in numbers}
     return [*found, *_unequal(leaves)], [leaf for some in leaves.values() for leaf in some]
 
 
-def _unusable(report: AuditReport, rows: Rows, plain: Rows | None) -> Iterator[Difference]:
+def _unusable(report: AuditReport, rows: Rows, first: Rows) -> Iterator[Difference]:
     """Find what leaves nothing to compute: other pairs than those audited, or scores that are no numbers."""
     due = {role.role: role.scored.get("audited", 0) for role in report.roles}
     due["calibration"] = sum(
@@ -189,17 +194,22 @@ def _unusable(report: AuditReport, rows: Rows, plain: Rows | None) -> Iterator[D
         yield Difference("key", "stands there more than once", rows.names(twice))
     if not np.isfinite(rows.score).all():
         yield Difference("score", "is no finite number", rows.names(~np.isfinite(rows.score)))
-    mine, other = ({*zip(one.role, one.key, strict=True)} for one in (rows, plain or rows))
-    if mine != other:
-        yield Difference("key", f"other pairs than those of '{YARDSTICK}'", tuple(f"{r} {k}" for r, k in mine ^ other))
+    mine, theirs = (
+        dict(zip(zip(one.role, one.key, strict=True), np.nan_to_num(one.cosine).tolist(), strict=True))
+        for one in (rows, first)
+    )
+    if mine.keys() != theirs.keys():
+        other = mine.keys() ^ theirs.keys()
+        yield Difference("key", "other pairs than those of the first attack", tuple(f"{r} {k}" for r, k in other))
+    elif moved := [f"{r} {k}" for (r, k), cosine in mine.items() if not _same(theirs[r, k], cosine)]:
+        yield Difference("cosine", "another than in the rows of the first attack", tuple(moved))
 
 
-def _judged(
-    report: AuditReport, result: AttackResult, rows: Rows, plain: Rows, p: Floats, fprs: Sequence[float]
-) -> AttackResult:
+def _judged(report: AuditReport, result: AttackResult, rows: Rows, p: Floats, fprs: Sequence[float]) -> AttackResult:
     """Judge the scores as the audit did."""
     found = scored(rows, p)
-    parts, cosines = found.parts, {role: torch.from_numpy(plain.score[plain.role == role]) for role in ROLES}
+    known = np.nan_to_num(rows.cosine)
+    parts, cosines = found.parts, {role: torch.from_numpy(known[rows.role == role]) for role in ROLES}
     needed = {"leakage": {"members", "nonmembers"}, "use": {"suspects"}}[report.question]
     if parts.keys() - {"calibration"} != needed:
         raise LmiaError(f"it has {', '.join(parts)}", f"A report on {report.question} has {', '.join(needed)}.")

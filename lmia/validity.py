@@ -171,7 +171,7 @@ def _checks(doubt: Doubt, name: str, ran: Ran) -> list[Check]:
     if scores is None:
         return []
     labels, groups, at = doubt.judge.labels, doubt.judge.groups, doubt.judge.confidence
-    dealt = labels[torch.from_numpy(np.random.default_rng(doubt.judge.seed).permutation(len(labels)))]
+    dealt = evidence.dealt(labels, groups, doubt.judge.seed)
     second = torch.arange(len(labels))[~labels]
     mine = None if groups is None else groups[second]
     half = folds(np.arange(len(second)) if mine is None else mine.numpy(), doubt.judge.seed)

@@ -8,6 +8,7 @@ from lmia import record
 from lmia.data import AuditData, Read, shards_of
 from lmia.extract import FeatureExtractor, extract
 from lmia.measurement import Measurement
+from lmia.steadiness import PAIRS
 from lmia.views import checked_views
 from worlds import Loss, Matrices, Noise, Reflections, picture
 
@@ -44,8 +45,10 @@ def test_cosine_and_features_are_the_targets_own(tmp_path):
 def test_views_cost_one_pass_each_and_decode_nothing_twice(tmp_path):
     source, target = Noise(0, 50), Matrices()
     extractor, shards, _ = run(target, source, tmp_path, {"view_embeddings"}, Reflections())
-    assert target.calls["image"] == 3 * 50  # identity and two image views; the caption view shares the identity's
-    assert target.calls["text"] == 2 * 50  # the captions, and the loud ones
+    assert (
+        target.calls["image"] == 3 * 50 + PAIRS
+    )  # identity and two image views; the caption view shares the identity's
+    assert target.calls["text"] == 2 * 50 + PAIRS  # the captions, and the loud ones
     assert source.reads == 1
     stored = extractor.store.array(extractor.column("image", "mirror"), shards[0].key)
     pixels = torch.stack([target.preprocess(picture(i)) for i in range(50)]).float() / 255
@@ -59,7 +62,7 @@ def test_views_that_nobody_asked_for_cost_nothing(tmp_path):
     extractor = FeatureExtractor(target, Reflections(), tmp_path / "cache")
     arrays = extractor.arrays({"embeddings"}, views=False)
     extract(record.trainer(accelerator="cpu"), extractor, AuditData(members=source), shards_of(source), arrays)
-    assert target.calls == {"image": 50, "text": 50}
+    assert target.calls == {"image": 50 + PAIRS, "text": 50 + PAIRS}
 
 
 def test_second_run_makes_no_forward_pass(tmp_path):
@@ -80,7 +83,7 @@ def test_only_missing_arrays_and_shards_are_computed(tmp_path):
     source.fingerprint = lambda shard: Noise(0, 40, shard=40).fingerprint(shard) if shard == "0" else shard
     _, _, told = run(target, source, tmp_path, {"cosine"})
     assert told["shards_cached"] == 1
-    assert target.calls["image"] - before == 40
+    assert target.calls["image"] - before == 40 + PAIRS
 
 
 def test_another_weight_is_another_cache(tmp_path):
@@ -88,7 +91,7 @@ def test_another_weight_is_another_cache(tmp_path):
     changed = Matrices(seed=0)
     changed.image.weight.data[0, 0] += 1
     run(changed, Noise(0, 20), tmp_path)
-    assert changed.calls["image"] == 20
+    assert changed.calls["image"] == 20 + PAIRS
 
 
 def test_equal_captions_are_encoded_once(tmp_path):
@@ -99,7 +102,7 @@ def test_equal_captions_are_encoded_once(tmp_path):
 
     target = Matrices()
     _, _, told = run(target, Same(0, 30), tmp_path)
-    assert told["captions_encoded"] == 1 == target.calls["text"]
+    assert told["captions_encoded"] == 1 == target.calls["text"] - PAIRS
 
 
 @pytest.mark.parametrize(("batch", "workers"), [(1, 0), (7, 0), (64, 0), (16, 2)])
@@ -131,7 +134,7 @@ def test_tokens_made_where_captions_are_read_change_nothing(tmp_path, monkeypatc
     monkeypatch.setattr(AuditData, "predict_dataloader", tokenizing)
     target.calls.update(image=0, text=0)
     other, _, told = run(target, source, tmp_path / "with", needs, Reflections(), workers=workers)
-    assert target.calls["text"] == told["captions_encoded"]
+    assert target.calls["text"] == told["captions_encoded"] + PAIRS
     for name in first.arrays(needs, views=True):
         for shard in shards:
             one, two = (each.store.array(name, shard.key) for each in (first, other))

@@ -24,7 +24,7 @@ from lmia.source import Sample
 from lmia_csa import CSA
 from test_audit import audit
 from test_controls import Twinned
-from worlds import Noise, Plain
+from worlds import Noise
 
 
 class Tail(lmia.Attack):
@@ -272,13 +272,37 @@ def test_an_attack_without_rows_and_rows_without_attack_are_told(run):
     assert "no such attack" in found["other"].problem
 
 
-def test_without_cosines_the_comparison_is_left_out_and_said(tmp_path):
+def test_the_comparison_with_the_cosine_is_recomputed_without_csa_among_the_attacks(tmp_path):
     roles = {"members": Noise(0, 60), "nonmembers": Noise(400, 460), "known_nonmembers": Noise(800, 860),
              "pool": Noise(1200, 1230)}  # fmt: skip
-    audit(tmp_path, [Plain()], roles=roles)
-    found = verify(read_run(tmp_path / "out"))
+    audit(tmp_path, [Tail()], roles=roles, fpr=[0.2])
+    run = tmp_path / "out"
+    found = verify(read_run(run))
     assert found.differences == []
-    assert any("'csa' is not among the attacks" in line for line in found.left_out)
+    assert not any("cosine" in line for line in found.left_out)
+    report = read_report(run / "report.json")
+    (result,) = report.attacks
+    moved = replace(result, versus_cosine=replace(result.versus_cosine, value=0.2))
+    write_report(replace(report, attacks=(moved,)), run)
+    assert set(told(run)) == {"tail: versus_cosine.value"}
+
+
+def test_in_a_file_from_before_cosines_were_kept_the_comparison_is_left_out_and_said(run):
+    path = run / "scores.parquet"
+    pq.write_table(pq.read_table(path).drop_columns(["cosine"]), path)
+    found = verify(read_run(run))
+    assert {one.where for one in found.differences} == {"scores.parquet"}  # its digest
+    assert any("from before cosines were kept" in line for line in found.left_out)
+
+
+def test_a_cosine_that_one_attack_has_otherwise_is_named(run):
+    edit(run, lambda rows: one(rows, "tail", "members", 3).update(cosine=0.5))
+    assert len(told(run)["tail: cosine"].rows) == 1
+
+
+def test_a_score_of_csa_that_is_not_the_cosine_is_named(run):
+    edit(run, lambda rows: one(rows, "csa", "members", 3).update(score=0.5))
+    assert len(told(run)["csa: score"].rows) == 1
 
 
 def test_intervals_by_duplicate_group_are_recomputed(tmp_path):

@@ -15,7 +15,7 @@ from lmia import specs
 from lmia.commands import Parser
 from lmia.errors import LmiaError
 from lmia.picture import MAX_PIXELS, open_pair
-from lmia.recompute import YARDSTICK, Difference, Verification, verify
+from lmia.recompute import Difference, Verification, verify
 from lmia.report.run import Floats, Rows, Run, read_run
 from lmia.report.visible import visible
 from lmia.source import Pair, Rejected, Source
@@ -89,23 +89,24 @@ def draw(run: Run, n: int, seed: int = 0) -> Rows:
     """Draw n of the pairs whose cosines a run holds; all of them if there are no more.
 
     Raises:
-        LmiaError: the run holds no plain cosines.
+        LmiaError: the run holds no cosines.
     """
-    if YARDSTICK not in run.attacks:
+    rows = next((rows for rows in run.attacks.values() if np.isfinite(rows.cosine).all()), None)
+    if rows is None:
         raise LmiaError(
-            f"'{run.folder}' holds no cosines: '{YARDSTICK}' is not among its attacks.",
-            f"Leave --rescore out, or audit with --plugin {YARDSTICK} too.",
+            f"'{run.folder}' holds no cosines: no attack ran, or the audit is from before they were kept.",
+            "Leave --rescore out, or audit again.",
         )
-    rows = run.attacks[YARDSTICK]
+    rows = rows.only(np.isnan(rows.fold) | (rows.role != "calibration") | (rows.fold == 0))
     return rows.only(np.sort(np.random.default_rng(seed).permutation(len(rows))[:n]))
 
 
 def rescored(run: Run, drawn: Rows) -> list[Difference]:
-    """Run pairs through a run's model again, and compare their cosines with their scores.
+    """Run pairs through a run's model again, and compare their cosines with those written.
 
     Args:
         run: whose config names the model and the data.
-        drawn: m rows of its plain cosines.
+        drawn: m of its rows, each pair once.
 
     Returns:
         the pairs that are gone or have another cosine, and whether the model is another.
@@ -122,13 +123,13 @@ def rescored(run: Run, drawn: Rows) -> list[Difference]:
     if (gone := np.isinf(distance)).any():
         found.append(Difference("data", "no longer holds these pairs, or they no longer open", drawn.names(gone)))
     if (other := ~gone & (distance > near)).any():
-        problem = f"the model gives these pairs cosines that differ from the scores by more than {near:g}"
-        found.append(Difference(f"{YARDSTICK}: score", problem, drawn.names(other)))
+        problem = f"the model gives these pairs cosines that differ from those written by more than {near:g}"
+        found.append(Difference("cosine", problem, drawn.names(other)))
     return found
 
 
 def _distances(run: Run, drawn: Rows, target: Target) -> Floats:
-    """Measure how far each drawn pair's score lies from its cosine, `(m,)`; infinite where no such pair is found.
+    """Measure how far each drawn pair's cosine lies from what the model gives, `(m,)`; infinite where no such pair is found.
 
     Keys may be used twice in the data; the audit numbered the later ones (`a#2`), and the nearest of them counts.
     """
@@ -146,7 +147,7 @@ def _distances(run: Run, drawn: Rows, target: Target) -> Floats:
             name = record.key.encode("utf-8", "backslashreplace").decode("utf-8")
             cosine = _cosine(target, record, most) if isinstance(record, Pair) and name in rows else None
             for i in rows[name] if cosine is not None else []:
-                distance[i] = min(distance[i], abs(cosine - drawn.score[i]))
+                distance[i] = min(distance[i], abs(cosine - drawn.cosine[i]))
     return distance
 
 

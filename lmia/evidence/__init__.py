@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from lmia.evidence.repeated import Positive, Positives
     from lmia.evidence.results import TPR, Curve, Histogram, Threshold
     from lmia.evidence.share import Share, ShareByEffect, share_by_effect, share_lower_bound
+    from lmia.evidence.sides import dealt
     from lmia.evidence.sliced import Slice, Slices
     from lmia.evidence.slices import auroc_by_slice
     from lmia.evidence.slicing import slice_columns
@@ -96,6 +97,7 @@ _HOMES = {
     "conformal_threshold": "conformal",
     "copies": "duplicates",
     "critical_sum": "canary",
+    "dealt": "sides",
     "decide": "verdict",
     "deploy": "conformal",
     "detectable": "power",
@@ -189,6 +191,7 @@ __all__ = [
     "conformal_threshold",
     "copies",
     "critical_sum",
+    "dealt",
     "decide",
     "deploy",
     "detectable",

@@ -8,7 +8,7 @@ import torch
 from scipy.special import betaincinv
 from torch import Tensor
 
-from lmia.evidence.accuracy import balanced_accuracy, rate
+from lmia.evidence.accuracy import balanced_accuracy, share
 from lmia.evidence.bounds import tail
 from lmia.evidence.estimate import Estimate
 from lmia.evidence.ranks import as_finite
@@ -104,7 +104,12 @@ def benjamini_hochberg(p: Tensor) -> Tensor:
 
 
 def deploy(
-    scores: Tensor, labels: Tensor | None, calibration: Tensor, fpr: float, confidence: float = 0.95
+    scores: Tensor,
+    labels: Tensor | None,
+    calibration: Tensor,
+    fpr: float,
+    groups: Tensor | None = None,
+    confidence: float = 0.95,
 ) -> Threshold:
     """Set the conformal threshold and see what it achieves on the audited samples, where their truth is known.
 
@@ -113,6 +118,7 @@ def deploy(
         labels: (n,) bool or 0 and 1, 1 a member, one side may be missing; None where the truth is unknown (suspects).
         calibration: (m,) scores of nonmembers that no attack was fitted on, disjoint from the audited ones.
         fpr: false positive rate to promise.
+        groups: (n,) integers, equal for duplicates, which count once in the intervals; None where samples are independent.
         confidence: nominal coverage of the achieved rates' intervals.
 
     Returns:
@@ -134,8 +140,7 @@ def deploy(
     if tau is None or labels is None:
         return Threshold(fpr, tau, m, note=note)
     called, members = values > tau, as_labels(labels, len(values))
-    achieved_fpr = _share(called[~members], confidence)
-    achieved_tpr = _share(called[members], confidence)
+    achieved_fpr, achieved_tpr = (_share(called, side, groups, confidence) for side in (~members, members))
     both = balanced_accuracy(achieved_tpr, achieved_fpr) if achieved_fpr and achieved_tpr else None
     return Threshold(fpr, tau, m, achieved_fpr, achieved_tpr, both, note)
 
@@ -145,8 +150,8 @@ def _above(m: int, fpr: float) -> int:
     return floor((m + 1) * fpr + 1e-9)
 
 
-def _share(called: Tensor, confidence: float) -> Estimate | None:
-    return rate(int(called.sum()), len(called), confidence) if len(called) else None
+def _share(called: Tensor, side: Tensor, groups: Tensor | None, confidence: float) -> Estimate | None:
+    return share(called[side], None if groups is None else groups[side], confidence) if side.any() else None
 
 
 def _note(m: int, fpr: float, confidence: float) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,13 +12,22 @@ from numpy.typing import NDArray
 from lmia.evidence.duplicates import groups, placeholders, same
 from lmia.evidence.hashes import RADIUS, as_hashes, near_hashes
 from lmia.evidence.links import Links, Rows
-from lmia.overlap.pictures import Pictures
 from lmia.overlap.ties import Tie, partners
 
 RULES = ("sha256", "url", "looks", "embedding")
 """What makes two pictures the same, the strongest first."""
 HINTS = ("key", "caption")
 """What two pictures may share by chance."""
+
+
+class Worded(Protocol):
+    """Pairs, and what a rule compares of each."""
+
+    def __len__(self) -> int: ...
+
+    def words(self, rule: str) -> list[str]:
+        """Return a word a pair: of `sha256`, `url`, `phash`, `key`, `caption`; an empty word is like nothing."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -48,7 +58,7 @@ class Found:
         group: `(n,)` rows of one group are one picture.
         within: rows of each role that repeat an earlier one of it, by rule; `any` for all rules together.
         across: rows of the first of two roles that are also in the second, likewise; every two roles, both ways.
-        false_friends: pairs of looks that are near each other, though neither captions, files nor urls agree.
+        false_friends: pictures that look like another, though neither captions, files nor urls agree.
         seconded: how many of these the embeddings find near as well; None where there are none.
         placeholders: looks that stand under many captions: on how many rows, and under how many.
         copies: every row that is a copy, in order, but for the first of its picture where one role holds them all.
@@ -64,13 +74,19 @@ class Found:
     copies: Sequence[Copy]
 
 
-def check(roles: Mapping[str, Pictures], radius: int = RADIUS, embedded: Links | None = None) -> Found:
+def check(
+    roles: Mapping[str, Worded],
+    radius: int = RADIUS,
+    embedded: Links | None = None,
+    confirm: Callable[[NDArray[np.int64]], int] | None = None,
+) -> Found:
     """Compare the pictures of all roles with each other.
 
     Args:
         roles: the pictures by role.
         radius: so many bits the hashes of two pictures that look alike may differ in.
         embedded: rows that are near by embedding, with their cosines; the first row of each file stands for the rest.
+        confirm: says of how many of `(k, 2)` rows that look alike a model finds the same, where `embedded` is not given.
     """
     role = np.repeat(np.arange(len(roles)), [len(one) for one in roles.values()])
     words = {
@@ -99,7 +115,11 @@ def check(roles: Mapping[str, Pictures], radius: int = RADIUS, embedded: Links |
             if i != j
         },
         false_friends=len(friends),
-        seconded=None if embedded is None else _seconded(friends, names["embedding"]),
+        seconded=_seconded(friends, names["embedding"])
+        if embedded is not None
+        else confirm(friends)
+        if confirm
+        else None,
         placeholders=placeholders(words["phash"], words["caption"]),
         copies=_copies(role, names["any"], ties),
     )
@@ -129,11 +149,14 @@ def _shared(labels: Rows, one: NDArray[np.bool_], other: NDArray[np.bool_]) -> i
 
 
 def _false_friends(near: Links, first: Mapping[str, Rows]) -> NDArray[np.int64]:
-    """Return the `(k, 2)` first rows of looks that are near, though nothing else of them agrees."""
-    apart = np.ones(len(near.left), np.bool_)
+    """Return `(k, 2)` rows whose looks are equal or near, though nothing else of them agrees: of each look its first row."""
+    look = first["phash"]
+    again = np.flatnonzero((look >= 0) & (look != np.arange(len(look))))
+    left, right = np.concatenate([near.left, look[again]]), np.concatenate([near.right, again])
+    apart = np.ones(len(left), np.bool_)
     for rule in ("sha256", "url", "caption"):
-        apart &= (first[rule][near.left] != first[rule][near.right]) | (first[rule][near.left] < 0)
-    return np.stack([near.left[apart], near.right[apart]], axis=1)
+        apart &= (first[rule][left] != first[rule][right]) | (first[rule][left] < 0)
+    return np.stack([left[apart], right[apart]], axis=1)
 
 
 def _seconded(friends: NDArray[np.int64], labels: Rows) -> int:

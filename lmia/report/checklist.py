@@ -100,7 +100,15 @@ def _copies(report: AuditReport) -> Said:
     methods = [one.raw.method for one in report.validity.adjusted] + [
         one.auc.method for one in report.attacks if one.auc
     ]
-    have, lack = [], ["copies that only an embedding shows were not looked for"]
+    found = report.validity.copied
+    have, lack = [], ["copies that only an embedding shows, crops and strong edits, were not looked for"]
+    if found is None:
+        lack.insert(0, "pictures that look alike under other captions were not counted")
+    else:
+        seconded = (
+            "" if found.seconded is None else f", of which the model's features find {count(found.seconded)} near"
+        )
+        have.append(f"{count(found.look_alikes)} look-alikes under other captions were counted{seconded}")
     if allowed is False:
         have.append("pairs in two roles were refused (same file, address, or caption on the same picture)")
     elif allowed:

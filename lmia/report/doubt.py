@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from lmia.evidence.estimate import Estimate
 from lmia.evidence.word import ALPHA
-from lmia.report.cells import interval, signed
+from lmia.report.cells import count, interval, signed
 from lmia.report.findings import Table
 from lmia.report.model import AuditReport, Beside
 from lmia.report.sentences import corrected_low
@@ -34,6 +34,23 @@ def baselines(report: AuditReport) -> Table | None:
     """Lay out what tells the two sides apart without the model; None where nothing was tried."""
     rows = tuple((one.kind, interval(one.auc), one.reason) for one in report.validity.baselines)
     return Table("", ("what it looks at", "AUC without the model", "why not"), rows, 0) if rows else None
+
+
+def copies(report: AuditReport) -> Table | None:
+    """Lay out which pairs are there twice, and by what; None where none are, or nobody looked."""
+    found = report.validity.copied
+    columns = ("sha256", "url", "looks", "caption", "key")
+    rows = tuple(
+        (
+            f"repeated within {one.part}" if one.part == one.other else f"{one.part} also in {one.other}",
+            count(one.pairs),
+            *(count(one.by.get(rule, 0)) for rule in columns),
+        )
+        for one in (found.shared if found else ())
+        if any(one.by.values())
+    )
+    head = ("where", "of pairs", "same file", "same address", "look alike", "same caption", "same key")
+    return Table("", head, rows, 0) if rows else None
 
 
 def sentences(report: AuditReport) -> list[str]:

@@ -40,6 +40,7 @@ def html(report: AuditReport) -> str:
         checks=verdict.checks(report),
         positives=verdict.positives(report),
         slices=verdict.slices(report),
+        copies=doubt.copies(report),
         points=checklist(report),
         thresholds=markdown.threshold_lines(report),
         findings=[(attack, found) for attack in report.attacks if (found := findings.tables(attack.findings))],

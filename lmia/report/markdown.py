@@ -38,6 +38,7 @@ def markdown(report: AuditReport) -> str:
         _section("Where nothing is remembered", _doubt(report)),
         _section("What must be found", _tables([table] if (table := verdict.positives(report)) else [])),
         _section("Who is exposed most", _slices(report)),
+        _section("What is there twice", _copies(report)),
         _section("Deployable thresholds", _bullets(threshold_lines(report))),
         _section("Records", _records(report)),
         *(_section(f"Findings of {escape(a.name)}", _tables(findings.tables(a.findings))) for a in report.attacks),
@@ -126,6 +127,13 @@ def _slices(report: AuditReport) -> str:
     if table is None or report.validity.slices is None:
         return ""
     return f"{_bullets(report.validity.slices.sentences())}\n\n{_tables([table])}"
+
+
+def _copies(report: AuditReport) -> str:
+    if report.validity.copied is None:
+        return ""
+    table = doubt.copies(report)
+    return f"{_bullets(report.validity.copied.sentences())}\n\n{_tables([table] if table else [])}".strip()
 
 
 def _checklist(report: AuditReport) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from lmia.evidence.copied import Copied
 from lmia.evidence.estimate import Estimate
 from lmia.evidence.repeated import Positive, Positives
 from lmia.evidence.results import TPR, Curve, Histogram, Threshold
@@ -228,6 +229,7 @@ class Validity:
         sliced: the attack whose scores `slices` are of, named before any score; empty where there are none.
         slices: its AUC in slices of the pairs (caption length, host ...); None without truth.
         positives: every attack on members known to have been shown again and again; None where none are known.
+        copied: what of the pairs is there twice, within the parts and across them; None in reports of before it was looked for.
     """
 
     power: str = ""
@@ -241,6 +243,7 @@ class Validity:
     sliced: str = ""
     slices: Slices | None = None
     positives: Positives | None = None
+    copied: Copied | None = None
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ class Rows:
         group: `(n,)` the first key of the duplicates that a pair belongs to; None where it has none.
         stratum: `(n,)` of the blind score.
         repeats: `(n,)` how often a member was shown in training, where that is known.
+        cosine: `(n,)` of the target's features; of the models beside it there are none.
     """
 
     key: Words
@@ -49,6 +50,7 @@ class Rows:
     group: Words
     stratum: Floats
     repeats: Floats
+    cosine: Floats
 
     def __len__(self) -> int:
         return len(self.key)
@@ -104,8 +106,8 @@ def read_run(folder: Path) -> Run:
     try:
         data = path.read_bytes()
         table = pq.read_table(io.BytesIO(data))
-        if "repeats" not in table.column_names:  # of an audit from before that was kept
-            table = table.append_column("repeats", pa.nulls(len(table), pa.int32()))
+        for name in {"repeats", "cosine"} - {*table.column_names}:  # of an audit from before these were kept
+            table = table.append_column(name, pa.nulls(len(table), pa.float64()))
         found = {name: table[name].cast(pa.string() if name in WORDS else pa.float64()) for name in COLUMNS}
         if empty := [name for name in WORDS if name != "group" and found[name].null_count]:
             raise ValueError(f"rows without {empty[0]}")

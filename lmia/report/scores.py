@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Role = Literal["members", "nonmembers", "suspects", "calibration"]
 ROLES: tuple[Role, ...] = get_args(Role)
-COLUMNS = ("key", "role", "model", "attack", "score", "rank", "p", "q", "fold", "group", "stratum", "repeats")
+COLUMNS = ("key", "role", "model", "attack", "score", "rank", "p", "q", "fold", "group", "stratum", "repeats", "cosine")
 WORDS = ("key", "role", "model", "attack", "group")
 """Columns that hold text; the others hold numbers."""
 TARGET = "target"
@@ -42,6 +42,7 @@ class RoleScores:
         group: n keys, each of the first of the pairs that are duplicates of each other; None where a pair has none.
         stratum: `(n,)` of the blind score; None where the role is on neither side.
         repeats: `(n,)` how often the pair was shown in training; None where that is not known. Only of members.
+        cosine: `(n,)` what the target gives the pair, whatever the attack makes of it; None on other models.
     """
 
     attack: str
@@ -55,6 +56,7 @@ class RoleScores:
     group: Sequence[str | None] | None = None
     stratum: NDArray[np.int64] | None = None
     repeats: NDArray[np.int32] | None = None
+    cosine: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         what = f"{self.attack}, {self.role}"
@@ -64,7 +66,7 @@ class RoleScores:
             raise ValueError(f"{what}: the keys are not unique.")
         if self.group is not None and len(self.group) != len(self.keys):
             raise ValueError(f"{what}: {len(self.group)} groups for {len(self.keys)} keys.")
-        for name in ("scores", "p", "q", "fold", "stratum", "repeats"):
+        for name in ("scores", "p", "q", "fold", "stratum", "repeats", "cosine"):
             array = getattr(self, name)
             if array is None:
                 continue
@@ -175,7 +177,7 @@ def _chunk(part: RoleScores, audited: NDArray[np.float64], fields: Sequence[tupl
     rank = None if part.role == "calibration" else ranks(part.scores, audited)
     for name, array in (("score", part.scores), ("rank", rank)):
         values[name] = None if array is None else array[order]
-    for name in ("p", "q", "fold", "stratum", "repeats"):
+    for name in ("p", "q", "fold", "stratum", "repeats", "cosine"):
         array = getattr(part, name)
         values[name] = None if array is None else array[order]
     arrays = [pa.nulls(n, kind) if values[name] is None else pa.array(values[name], type=kind) for name, kind in fields]

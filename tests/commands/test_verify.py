@@ -110,7 +110,20 @@ def test_rescore_of_all_finds_a_score_that_the_model_does_not_give(run, capsys):
         main([str(run), "--rescore", "1000"])
     out = capsys.readouterr().out
     assert "273 pairs were run through the model again." in out
-    _, _, rest = out.partition("DIFFERS csa: score")
+    _, _, rest = out.partition("DIFFERS csa: score: is not the pair's cosine")
+    assert rest.splitlines()[1] == f"    members {key}"
+
+
+def test_rescore_of_all_finds_a_cosine_that_the_model_does_not_give(run, capsys):
+    path = run / "scores.parquet"
+    table = pq.read_table(path)
+    rows = table.to_pylist()
+    key = next(row["key"] for row in rows if row["role"] == "members")
+    changed = [{**row, "cosine": 0.987} if row["key"] == key and row["model"] == "target" else row for row in rows]
+    write_scores(pa.Table.from_pylist(changed, schema=table.schema), path)
+    with pytest.raises(LmiaError):
+        main([str(run), "--rescore", "1000"])
+    _, _, rest = capsys.readouterr().out.partition("DIFFERS cosine: the model gives these pairs cosines that differ")
     assert rest.splitlines()[1:] == [f"    members {key}"]
 
 
@@ -122,7 +135,7 @@ def test_rescore_finds_another_model(run, capsys):
         main([str(run), "--rescore", "20"])
     out = capsys.readouterr().out
     assert "DIFFERS target" in out
-    assert "DIFFERS csa: score" in out
+    assert "DIFFERS cosine" in out
 
 
 def test_rescore_finds_pairs_that_are_gone(run, capsys):
@@ -134,15 +147,22 @@ def test_rescore_finds_pairs_that_are_gone(run, capsys):
     out = capsys.readouterr().out
     assert "    members noise/100" in out
     assert "    and 10 more" in out
-    assert "csa: score" not in out
+    assert "DIFFERS cosine" not in out
 
 
-def test_rescore_needs_cosines(tmp_path):
+def test_rescore_needs_no_attack_of_cosines(tmp_path, capsys):
     roles = {"members": Noise(0, 40), "nonmembers": Noise(400, 440), "known_nonmembers": Noise(800, 840),
              "pool": Noise(1200, 1230)}  # fmt: skip
     audit(tmp_path, [Plain()], roles=roles)
+    assert main([str(tmp_path / "out"), "--rescore", "1000"]) == 0
+    assert "pairs were run through the model again." in capsys.readouterr().out
+
+
+def test_a_run_from_before_cosines_were_kept_cannot_be_rescored(run):
+    path = run / "scores.parquet"
+    pq.write_table(pq.read_table(path).drop_columns(["cosine"]), path)
     with pytest.raises(LmiaError, match="holds no cosines"):
-        main([str(tmp_path / "out"), "--rescore", "3"])
+        main([str(run), "--rescore", "3"])
 
 
 def test_a_config_without_a_model_cannot_be_rescored(run):

@@ -6,7 +6,7 @@ from scipy.stats import binomtest, kstwobign, norm
 
 from evidence.cases import binormal, samples
 from lmia.errors import LmiaError
-from lmia.evidence.accuracy import balanced_accuracy, balanced_accuracy_best, rate
+from lmia.evidence.accuracy import balanced_accuracy, balanced_accuracy_best, rate, share
 
 
 @pytest.mark.parametrize(("k", "n"), [(0, 1), (1, 1), (0, 300), (7, 30), (27_000, 27_000)])
@@ -65,3 +65,26 @@ def test_the_band_is_kolmogorovs():
 def test_one_side_missing_is_a_sentence():
     with pytest.raises(LmiaError, match="no nonmembers among the 4"):
         balanced_accuracy_best(torch.arange(4.0), torch.ones(4))
+
+
+def test_a_share_of_duplicates_covers_where_one_by_row_does_not():
+    rng, by_group, by_row = np.random.default_rng(0), [], []
+    groups = torch.arange(60).repeat_interleave(6)
+    for _ in range(300):
+        called = torch.from_numpy(rng.random(60) < 0.3)[groups]
+        for hits, found in ((by_group, share(called, groups)), (by_row, share(called))):
+            hits.append(found.low <= 0.3 <= found.high)
+    assert np.mean(by_group) >= 0.95
+    assert np.mean(by_row) < 0.7
+
+
+def test_a_share_of_single_pairs_is_clopper_pearsons():
+    called = torch.arange(10) < 3
+    assert share(called, torch.arange(10)).low == pytest.approx(rate(3, 10).low) == share(called).low
+
+
+def test_the_band_counts_duplicates_once():
+    scores, labels = binormal(torch.Generator().manual_seed(0), 100, 100, 1.0)
+    once, groups = balanced_accuracy_best(scores, labels), torch.arange(200).repeat_interleave(4)
+    copied = balanced_accuracy_best(scores.repeat_interleave(4), labels.repeat_interleave(4), groups)
+    assert (copied.value, copied.low, copied.high) == pytest.approx((once.value, once.low, once.high))

@@ -145,3 +145,12 @@ def test_suspects_and_one_sided_truth_have_no_rates_to_show():
 def test_a_rate_out_of_bounds_is_refused():
     with pytest.raises(LmiaError, match="is not a false positive rate"):
         conformal_threshold(torch.zeros(9), 1.0)
+
+
+def test_the_rates_achieved_on_duplicates_are_no_surer_for_them():
+    scores, labels = torch.arange(40.0), torch.arange(40) >= 20
+    once = deploy(scores, labels, torch.arange(99.0) / 4, 0.1)
+    twice, groups = (part.repeat_interleave(5) for part in (scores, labels)), torch.arange(40).repeat_interleave(5)
+    copied = deploy(*twice, torch.arange(99.0) / 4, 0.1, groups)
+    assert copied.achieved_tpr.low == pytest.approx(once.achieved_tpr.low)
+    assert copied.achieved_fpr.high == pytest.approx(once.achieved_fpr.high)

@@ -51,8 +51,10 @@ def test_repeats_come_back_and_an_older_file_has_none(folder):
     write_scores(score_table(parts), path)
     assert read_run(folder).attacks["csa"].repeats[:2].tolist() == [1, 8]
     assert np.isnan(read_run(folder).attacks["csa"].repeats[2:]).all()
-    pq.write_table(pq.read_table(path).drop_columns(["repeats"]), path)
-    assert np.isnan(read_run(folder).attacks["csa"].repeats).all()
+    pq.write_table(pq.read_table(path).drop_columns(["repeats", "cosine"]), path)
+    older = read_run(folder).attacks["csa"]
+    assert np.isnan(older.repeats).all()
+    assert np.isnan(older.cosine).all()
 
 
 def test_no_rows_at_all_are_read(folder):
