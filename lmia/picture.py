@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from PIL import Image
 
-from lmia import jpeg, looks
+from lmia import looks
 from lmia.source import Pair, Rejected
 
 T = TypeVar("T")
@@ -113,17 +113,13 @@ def _decoded(pair: Pair, max_pixels: int) -> tuple[Image.Image, Callable[..., Fa
         if max(image.size) > MAX_ASPECT * min(image.size):
             return Rejected(pair.key, "extreme aspect ratio")
         tables, kind = _tables(image), image.format or "unknown"
-        pixels = jpeg.decoded(pair.image, image) or _loaded(image)
+        image.load()
+        pixels = image if image.mode == "RGB" else image.convert("RGB")  # which would copy
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         return Rejected(pair.key, "decompression bomb")
     except Exception:  # hostile bytes: Pillow's decoders raise what they like
         return Rejected(pair.key, "image does not decode")
     return pixels, _of_file(pair, pixels, pair.image, kind, tables)
-
-
-def _loaded(image: Image.Image) -> Image.Image:
-    image.load()
-    return image if image.mode == "RGB" else image.convert("RGB")  # which would copy
 
 
 def _of_file(pair: Pair, pixels: Image.Image, raw: bytes, kind: str, tables: str) -> Callable[..., Facts]:

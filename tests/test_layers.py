@@ -23,7 +23,6 @@ LAYERS = {
             "registry",
             "keys",
             "looks",
-            "jpeg",
             "picture",
             "data",
             "cores",
