@@ -75,7 +75,8 @@ def bare_decode(pairs, model, processes):
 def bare_forward(pairs, pixels, model, threads, streams):
     """Pairs a second of a model that is handed everything: `streams` of one thread each, or one of `threads`."""
     captions = sorted({text.decode() for _, text in pairs}, key=len)
-    chunks = [model.tokenize(captions[i : i + 256]) for i in range(0, len(captions), 256)]
+    size = max(1, min(256, len(captions) // (2 * CORES)))  # a piece for every core, however few there are
+    chunks = [model.tokenize(captions[i : i + size]) for i in range(0, len(captions), size)]
     torch.set_num_threads(threads)
 
     def image(batch):

@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 from itertools import pairwise
 
+from lmia.evidence.copied import Copied, Shared
 from lmia.evidence.estimate import Estimate
 from lmia.report.model import (
     TPR,
@@ -188,6 +189,18 @@ def leakage(**changes):
                     Positive("anchor", estimate(0.972, 0.015), None),
                 ),
                 True,
+            ),
+            Copied(
+                (
+                    Shared(
+                        "members", "members", 400, {"sha256": 3, "url": 0, "looks": 1, "any": 4, "key": 0, "caption": 9}
+                    ),
+                    Shared(
+                        "members", "pool", 400, {"sha256": 0, "url": 0, "looks": 0, "any": 0, "key": 0, "caption": 0}
+                    ),
+                ),
+                2,
+                1,
             ),
         ),
         verdict=Verdict(

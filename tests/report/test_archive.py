@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmia.errors import LmiaError
+from lmia.evidence.copied import Copied, Shared
 from lmia.evidence.estimate import Estimate
 from lmia.report import archive
 from lmia.report.model import (
@@ -58,6 +59,8 @@ PARTS = (
     Slices,
     Positive,
     Positives,
+    Copied,
+    Shared,
 )
 
 
