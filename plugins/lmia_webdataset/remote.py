@@ -23,6 +23,8 @@ WAITS = (1.0, 2.0, 4.0, 8.0, 16.0)
 """Seconds before each further attempt; when they are used up, a failure is an error."""
 ENOUGH = 1 << 20
 """Bytes after which failures are counted anew: a long shard may break more often than a short one."""
+BLOCK = 1 << 18
+"""Bytes read at once: aiohttp buffers in proportion, and what it has buffered is lost with the connection."""
 MOST = 300.0
 """Seconds that a busy server may ask us to wait, and no more."""
 TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=120)
@@ -32,7 +34,11 @@ FACTS = {
     *("created", "modify", "modificationtime", "sha"),  # of fsspec's own memory, ftp, webhdfs and github
 }
 """Words of a file system that change when the file's content does."""
-FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, NotImplementedError)
+FINAL = (
+    *(FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, NotImplementedError),
+    *(aiohttp.InvalidURL, aiohttp.ClientConnectorCertificateError),
+)
+"""What asking again does not change."""
 
 
 class Readable(Protocol):
@@ -212,7 +218,7 @@ class Remote:
     def _read(self, size: int) -> bytes:
         try:
             file = self._file or self._open()
-            data = file.read(size)
+            data = file.read(min(size, BLOCK))
             if self.size is not None and not data:
                 raise OSError(f"the answer ended after {self.at:,} of {self.size:,} bytes")
             if self.size is not None and self.at + len(data) > self.size:
@@ -252,7 +258,7 @@ class Remote:
 
 
 def _skip(file: Readable, count: int) -> None:
-    while count and (data := file.read(min(count, 1 << 20))):
+    while count and (data := file.read(min(count, BLOCK))):
         count -= len(data)
     if count:
         raise OSError(f"the answer ended {count:,} bytes before the place where it broke off")

@@ -103,8 +103,9 @@ class Shelf:
                 self.say(f"'{remote.url}' is not kept: {size:,} bytes are more than {self.folder} has room for.")
                 return remote
             number, name = tempfile.mkstemp(prefix=f"{key}.", suffix=".part", dir=self.folder)
-            os.truncate(number, size)  # takes no blocks yet, but others count it
-        return Copying(self, remote, number, Path(name))
+            copying = Copying(self, remote, number, Path(name))
+            copying.reserve(size)
+        return copying
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -112,7 +113,10 @@ class Shelf:
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / ".lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+            try:
+                yield
+            finally:  # closing it would not do: a process that was forked meanwhile holds it open too
+                fcntl.flock(file, fcntl.LOCK_UN)
 
     def _make_room(self, size: int) -> bool:
         """Remove the least recently used, until so many more bytes fit."""
@@ -158,6 +162,13 @@ class Copying:
             except OSError as error:
                 self._drop(error)
         return data
+
+    def reserve(self, size: int) -> None:
+        """Give the file its size already: it takes no blocks yet, but others count it."""
+        try:
+            os.truncate(self.part.fileno(), size)
+        except OSError as error:
+            self._drop(error)
 
     def keep(self) -> None:
         """Read what the tar has left (it may be padded), and keep the copy if the file on the server is still the same."""

@@ -194,6 +194,20 @@ def test_what_cannot_be_told_from_its_next_version_is_not_kept(server, kept, cap
     assert "is not kept: its server names no size, or neither a date nor a tag" in capfd.readouterr().err
 
 
+def test_a_process_forked_while_room_is_made_does_not_hold_the_folder(kept):
+    fork = multiprocessing.get_context("fork")
+    end = fork.Event()
+    child = fork.Process(target=end.wait)
+    with shelf.Shelf(kept, 0).alone():
+        child.start()
+    try:
+        with (kept / ".lock").open() as file:
+            shelf.fcntl.flock(file, shelf.fcntl.LOCK_EX | shelf.fcntl.LOCK_NB)
+    finally:
+        end.set()
+        child.join()
+
+
 @pytest.mark.parametrize("room", [0, -1, float("nan")])
 def test_room_for_nothing_is_an_error(room):
     with pytest.raises(LmiaError, match="keeps nothing"):
@@ -219,13 +233,17 @@ def test_two_processes_at_once_read_the_same_and_hold_the_bound(server, kept):
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    for process in both:
-        process.start()
-    passes = [one for _ in both for one in found.get(timeout=60)]
-    for process in both:
-        process.join(60)
-    over.set()
-    watcher.join()
+    try:
+        for process in both:
+            process.start()
+        passes = [one for _ in both for one in found.get(timeout=60)]
+        for process in both:
+            process.join(60)
+    finally:
+        over.set()
+        watcher.join()
+        for process in both:
+            process.kill()
     assert [process.exitcode for process in both] == [0, 0]
     images = [record.image for record in read(WebDataset(f"{server.url}/{{0..3}}.tar"))]
     assert passes == [images] * 6
