@@ -14,7 +14,6 @@ from webdataset.tariterators import group_by_keys
 
 import lmia
 from lmia_webdataset.address import (
-    cannot_be_read,
     clean,
     distinct,
     expand,
@@ -23,8 +22,9 @@ from lmia_webdataset.address import (
     is_remote,
     looks_like_tar,
     open_shard,
-    server_facts,
 )
+from lmia_webdataset.remote import cannot_be_read, server_facts
+from lmia_webdataset.shelf import Copying, Shelf
 from lmia_webdataset.tar import Tar, Unreadable
 
 IMAGE_BYTES = 512 << 20
@@ -39,12 +39,21 @@ class WebDataset(lmia.Source):
     early gives what can be read, and one `Rejected`, `truncated tar`, for the rest. Of a `pipe:` the fingerprint is the
     command alone: what it prints must not change.
 
+    A remote shard whose connection breaks, stalls or meets a busy server is asked for again, six times in all over half a
+    minute, and goes on at the byte where it broke; one that changed meanwhile is an error. A shard that ends before the
+    size its server promised is no truncated tar. With `keep`, a second pass reads remote shards from that folder.
+
     Args:
         urls: brace patterns, globs and addresses (local, http(s), whatever fsspec knows), joined by `::`, or a list.
         image_key: endings of images, `;` between them; of several in one sample the first of these is taken.
         text_key: endings of captions.
         json_text_key: the caption's name in KEY.json, where there is no text.
         allow_pipe: run the shell commands of `pipe:` addresses.
+        keep: a folder for copies of remote shards; none are kept unless it is given.
+        keep_gb: gigabytes of all copies in it; the least recently used make room for others.
+
+    Raises:
+        lmia.LmiaError: `keep_gb` is not above 0.
 
     Example:
         >>> WebDataset.claims("a/{000..009}.tar::b/*.tgz")
@@ -60,12 +69,19 @@ class WebDataset(lmia.Source):
         text_key: str = "txt",
         json_text_key: str = "caption",
         allow_pipe: bool = False,
+        keep: str | None = None,
+        keep_gb: float = 100.0,
     ) -> None:
+        if not keep_gb > 0:
+            raise lmia.LmiaError(f"keep_gb={keep_gb} keeps nothing.", "Give gigabytes above 0, or leave keep out.")
         self.urls = urls
         self.image_key = image_key
         self.text_key = text_key
         self.json_text_key = json_text_key
         self.allow_pipe = allow_pipe
+        self.keep = keep
+        self.keep_gb = keep_gb
+        self._shelf = Shelf(Path(keep).expanduser(), keep_gb * 1e9) if keep else None
 
     @classmethod
     def claims(cls, spec: str) -> dict[str, object] | None:
@@ -147,7 +163,7 @@ class WebDataset(lmia.Source):
             repeated.append(error)
             return True
 
-        with closing(open_shard(shard)) as raw:
+        with closing(open_shard(shard, self._shelf)) as raw:
             tar = Tar(raw, shard, {} if headers_only else limits)
             for sample in group_by_keys(tar, suffixes=set(limits), handler=note):
                 key = f"{label}/{clean(sample['__key__'])}"
@@ -160,6 +176,8 @@ class WebDataset(lmia.Source):
             yield from (lmia.Rejected(f"{label}/{clean(name)}", "not named KEY.ENDING") for name in tar.nameless)
             if tar.fault:
                 yield lmia.Rejected(label, tar.fault)
+            elif isinstance(raw, Copying):
+                raw.keep()
 
     def _record(
         self, sample: dict[str, object], key: str, image: list[str], text: list[str]

@@ -7,26 +7,17 @@ import re
 import stat
 import subprocess
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import IO, Protocol, cast
+from typing import IO, cast
 
-import aiohttp
-import fsspec
 from webdataset.shardlists import expand_urls
 
 import lmia
+from lmia_webdataset.remote import Patience, Readable, Remote, cannot_be_read, file_system
+from lmia_webdataset.shelf import Shelf
 
 TAR = (".tar", ".tar.gz", ".tgz")
-
-
-class Readable(Protocol):
-    """An open shard."""
-
-    def read(self, size: int, /) -> bytes:
-        """Return at most `size` bytes, none at the end."""
-
-    def close(self) -> None:
-        """Close it."""
 
 
 class _Pipe:
@@ -131,11 +122,8 @@ def _matches(url: str) -> list[str]:
     if url.startswith("pipe:") or not glob.has_magic(bare(url)) or is_file(url):
         return [url]
     if is_remote(url):
-        system, path = _file_system(url)
-        try:
-            found = sorted(system.unstrip_protocol(name) for name in system.glob(path))
-        except Exception as error:  # every file system of fsspec has exceptions of its own
-            raise cannot_be_read(url, error) from error
+        system, path = file_system(url)
+        found = sorted(system.unstrip_protocol(name) for name in Patience(url).ask(partial(system.glob, path)))
     else:
         found = sorted(glob.glob(url, recursive=True))  # noqa: PTH207 (Path.glob takes no absolute pattern)
     if not found:
@@ -158,58 +146,19 @@ def distinct(urls: Sequence[str]) -> dict[str, str]:
     return {url: clean(url) for url in urls}
 
 
-def _file_system(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
-    """Open the address's file system; http without a limit on the whole transfer, which waits for the model."""
-    options: dict[str, object] = {}
-    if url.startswith(("http://", "https://")):
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=120)
-        options = {"client_kwargs": {"timeout": timeout, "trust_env": True}}
-    try:
-        return cast(tuple[fsspec.AbstractFileSystem, str], fsspec.core.url_to_fs(url, **options))
-    except (ImportError, ValueError) as error:
-        raise lmia.LmiaError(
-            f"The address '{url}' cannot be opened: {error}", "Install the package it names, or copy the shards here."
-        ) from error
-
-
-def server_facts(url: str) -> list[tuple[str, str]]:
-    """Return what a server says of a file's content: size, tags, times.
-
-    Raises:
-        lmia.LmiaError: it does not answer, or has no such file.
-    """
-    system, path = _file_system(url)
-    try:
-        facts = system.info(path)
-    except Exception as error:  # every file system of fsspec has exceptions of its own
-        raise cannot_be_read(url, error) from error
-    words = ("size", "etag", "last-modified", "lastmodified", "mtime", "generation", "md5", "content-md5", "digest")
-    return sorted((word.lower(), str(fact)) for word, fact in facts.items() if word.lower() in words)
-
-
-def open_shard(shard: str) -> Readable:
+def open_shard(shard: str, shelf: Shelf | None = None) -> Readable:
     """Open a shard for reading from its beginning.
+
+    Args:
+        shard: its address.
+        shelf: where copies of remote shards are kept, if they are.
 
     Raises:
         lmia.LmiaError: it cannot be opened.
     """
+    if is_remote(shard):
+        return shelf.open(shard) if shelf else Remote(shard)
     try:
-        if shard.startswith("pipe:"):
-            return _Pipe(shard.removeprefix("pipe:"))
-        if not is_remote(shard):
-            return Path(shard).open("rb")
-        system, path = _file_system(shard)
-        streamed = {"block_size": 0} if shard.startswith(("http://", "https://")) else {}
-        return cast(Readable, system.open(path, "rb", **streamed))
-    except lmia.LmiaError:
-        raise
-    except Exception as error:  # every file system of fsspec has exceptions of its own
+        return _Pipe(shard.removeprefix("pipe:")) if shard.startswith("pipe:") else Path(shard).open("rb")
+    except (OSError, ValueError) as error:
         raise cannot_be_read(shard, error) from error
-
-
-def cannot_be_read(shard: str, error: Exception) -> lmia.LmiaError:
-    """Say that a shard's file or server failed: an error, not a `Rejected`, since trying again may help."""
-    return lmia.LmiaError(
-        f"The shard '{shard}' cannot be read: {' '.join(str(error).split()) or type(error).__name__}",
-        "Check the file, the address or the connection, and run again: finished shards are kept.",
-    )

@@ -14,7 +14,8 @@ from typing import IO, cast
 from webdataset.tariterators import base_plus_ext
 
 import lmia
-from lmia_webdataset.address import Readable, bare, cannot_be_read
+from lmia_webdataset.address import bare
+from lmia_webdataset.remote import Readable, cannot_be_read
 
 HEADER_BYTES = 16 << 10
 """What one member's headers may take: long names and pax records, which a hostile tar could grow without end."""
@@ -28,7 +29,7 @@ class Unreadable:
 
 
 class _Whole:
-    """Reads as much as is asked for, and turns whatever a file system raises into a sentence."""
+    """Reads as much as is asked for, and turns a disk's or a command's failure into a sentence."""
 
     def __init__(self, raw: Readable, name: str) -> None:
         self.raw, self.name = raw, name
@@ -39,7 +40,7 @@ class _Whole:
             while size > 0 and (part := self.raw.read(size)):
                 parts.append(part)
                 size -= len(part)
-        except Exception as error:  # every file system of fsspec has exceptions of its own
+        except OSError as error:
             raise cannot_be_read(self.name, error) from error
         return b"".join(parts)
 
