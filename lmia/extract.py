@@ -11,13 +11,16 @@ from typing import cast
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor, nn
 
 from lmia.attack import Batch
+from lmia.companions import companions
 from lmia.cores import batch_size
 from lmia.data import AuditData, Read, Shard, check_whole
 from lmia.defence import Defence, defended
 from lmia.encoding import Encoder, floats
+from lmia.faults import faults
 from lmia.measurement import Measurement
 from lmia.quiet import quiet
 from lmia.settings import digest, made_by, plain
@@ -32,6 +35,10 @@ STEPS, QUEUED = 2, 8
 WINDOW = 4096
 """Captions encoded together: sorted by length and each once, so that short ones are not padded to long ones. Where a batch
 brings its tokens it is a window of its own: a GPU would stand still while thousands of captions are tokenised."""
+
+
+_SMALLER = "Give fewer pairs a batch, with --batch, or read on threads, with --workers 0."
+_KEPT = "Finished shards are kept, and the same command goes on from there."
 
 
 class FeatureExtractor(LightningModule):
@@ -117,6 +124,8 @@ class FeatureExtractor(LightningModule):
 
     def predict_step(self, batch: Read, batch_idx: int) -> int:
         """Let every model that lacks the batch's shard see the batch; return b."""
+        if self.trainer.received_sigterm:  # Lightning only takes note of it
+            raise SIGTERMException
         if batch.error is not None:
             self.on_predict_end()
             raise batch.error
@@ -162,6 +171,8 @@ class FeatureExtractor(LightningModule):
         self.measurements = [m for m in measurements if m.array in every]
         self.encoder.encoded = {"images": 0, "captions": 0}
         self._later.clear()
+        self._shards.clear()  # what a pass that was broken off left half done
+        self.store.sweep()
 
     def _seen(self) -> list[str]:
         """Name the views that some wanted array is of; one that a view shares with the identity is the identity's."""
@@ -266,11 +277,11 @@ def extract(
     if todo := [shard for shard in distinct if any(shard.key in one.todo for one in extractor.together)]:
         data.todo, data.preprocess, data.tokenize = todo, extractor.target.preprocess, extractor.target.tokenize
         cores = torch.get_num_threads() // trainer.world_size if trainer.strategy.root_device.type == "cpu" else 0
-        with quiet(), streams(cores) as data.streams:
+        with quiet(), faults(_SMALLER, _KEPT), companions(trainer), streams(cores) as data.streams:
             for one in extractor.together:
                 one.encoder.streams = data.streams
             trainer.predict(extractor, datamodule=data, return_predictions=False)
-        trainer.strategy.barrier("extracted")  # else a rank that is done sees shards lacking that another is to write
+            trainer.strategy.barrier("extracted")  # else a rank that is done sees shards lacking that another writes
     extractor.besides = nn.ModuleList()
     seconds = time.perf_counter() - start
     return {

@@ -16,7 +16,20 @@ HOUSE = sorted((ROOT / "lmia").rglob("*.py"))
 PLAYERS = sorted((ROOT / "plugins").rglob("*.py"))
 
 LAYERS = {
-    "contracts": ["errors", "settings", "samples", "source", "trainable", "target", "views", "attack", "defence"],
+    "contracts": [
+        "errors",
+        "aside",
+        "alone",
+        "faults",
+        "settings",
+        "samples",
+        "source",
+        "trainable",
+        "target",
+        "views",
+        "attack",
+        "defence",
+    ],
     "mechanisms": [
         *(
             "hookspecs",
@@ -29,6 +42,7 @@ LAYERS = {
             "extract",
             "encoding",
             "underway",
+            "companions",
             "store",
             "gather",
             "measurement",
