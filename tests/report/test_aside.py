@@ -27,9 +27,14 @@ def test_a_full_disk_leaves_the_old_file_and_no_half(tmp_path, monkeypatch):
 
 def test_files_come_together_or_not_at_all(tmp_path):
     (tmp_path / "a.txt").write_text("old")
-    with pytest.raises(LmiaError, match="full"), together(tmp_path) as lent:
-        (lent / "a.txt").write_text("new")
-        raise LmiaError("The disk is full.", "Make room.")
+
+    def half():
+        with together(tmp_path) as lent:
+            (lent / "a.txt").write_text("new")
+            raise LmiaError("The disk is full.", "Make room.")
+
+    with pytest.raises(LmiaError, match="full"):
+        half()
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
     assert (tmp_path / "a.txt").read_text() == "old"
     for _ in range(2):  # a folder that is there, too
