@@ -26,6 +26,7 @@ from lmia.overlap.audited import copied
 from lmia.registry import registry
 from lmia.report import AuditReport
 from lmia.report.archive import write_report
+from lmia.report.aside import together
 from lmia.report.pairs import write_pairs
 from lmia.report.scores import score_table, write_scores
 from lmia.report.sentences import standard_limits
@@ -123,34 +124,35 @@ def run_audit(
     trained = {name: type(one).fit is not Attack.fit for name, one in zip(setup.names, made, strict=True)}
     doubts = replace(validity(doubt, trained, ran, beside_ran, detect), copied=copied(part, model))
     ruled = verdict(doubts, question, regime, detect)
-    digest = write_scores(score_table([*rows, *there]), folder / "scores.parquet")
-    record.write_config(config, folder)
-    report = AuditReport(
-        question=question,
-        demo=demo,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        lmia=lmia.__version__,
-        target=record.target(model),
-        views=record.views(model, setup.views),
-        roles=part.counts,
-        attacks=[judge.judge(one.result, one.scored) if one.scored else one.result for one in ran.values()],
-        validity=doubts,
-        warnings=part.warnings,
-        limits=standard_limits(question),
-        extraction=extraction,
-        config=config,
-        environment=record.environment(),
-        seed=seed,
-        confidence=confidence,
-        seconds=round(time.perf_counter() - started, 2),
-        scores_sha256=digest,
-        verdict=ruled,
-        provenance=entered(config, model, plan, setup.names, sealed, ruled.word if ruled else ""),
-    )
-    write_report(report, folder)
-    if show_pairs:
-        write_pairs(shown_pairs(part, judge.keys, rows), folder, demo)
-    registry().manager.hook.lmia_audit_finished(report=report, out=folder)
+    with together(folder) as place:
+        digest = write_scores(score_table([*rows, *there]), place / "scores.parquet")
+        record.write_config(config, place)
+        report = AuditReport(
+            question=question,
+            demo=demo,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            lmia=lmia.__version__,
+            target=record.target(model),
+            views=record.views(model, setup.views),
+            roles=part.counts,
+            attacks=[judge.judge(one.result, one.scored) if one.scored else one.result for one in ran.values()],
+            validity=doubts,
+            warnings=part.warnings,
+            limits=standard_limits(question),
+            extraction=extraction,
+            config=config,
+            environment=record.environment(),
+            seed=seed,
+            confidence=confidence,
+            seconds=round(time.perf_counter() - started, 2),
+            scores_sha256=digest,
+            verdict=ruled,
+            provenance=entered(config, model, plan, setup.names, sealed, ruled.word if ruled else ""),
+        )
+        write_report(report, place)
+        if show_pairs:
+            write_pairs(shown_pairs(part, judge.keys, rows), place, demo)
+        registry().manager.hook.lmia_audit_finished(report=report, out=place)
     return report
 
 

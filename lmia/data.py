@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from lmia.cores import AHEAD, batch_size, reading
 from lmia.errors import LmiaError
+from lmia.faults import unread
 from lmia.picture import MAX_PIXELS, Facts, open_pairs
 from lmia.settings import class_path, digest, made_by
 from lmia.source import Pair, Rejected, Source, reader_of
@@ -45,8 +46,8 @@ class Shard:
     key: str
 
 
-def shards_of(source: Source) -> list[Shard]:
-    """List a source's shards with their store keys; a part shares its source's keys, and so its cache.
+def shards_of(source: Source, max_pixels: int = MAX_PIXELS) -> list[Shard]:
+    """List a source's shards with their store keys; a part shares its source's, and so its cache. Each limit has its own.
 
     Example:
         >>> from lmia.source import Pair, Source
@@ -59,7 +60,8 @@ def shards_of(source: Source) -> list[Shard]:
     """
     reader = reader_of(source)
     who = (class_path(type(reader)), made_by(reader))
-    return [Shard(reader, name, digest(*who, name, reader.fingerprint(name))) for name in source.shards()]
+    more = () if max_pixels == MAX_PIXELS else (max_pixels,)
+    return [Shard(reader, name, digest(*who, name, reader.fingerprint(name), *more)) for name in source.shards()]
 
 
 @dataclass
@@ -140,8 +142,8 @@ class ShardReader(IterableDataset[Read]):
             for records in _groups(shard.source.read(shard.name), self.batch):
                 handfuls = [records[i : i + TOGETHER] for i in range(0, len(records), TOGETHER)]
                 yield partial(self._batch, shard, [pool.submit(self._open_all, handful) for handful in handfuls])
-        except LmiaError as error:  # it would lose its two lines on the way out of a worker
-            yield partial(Read, shard.key, None, [], [], error=error)
+        except (LmiaError, OSError) as error:  # it would lose its two lines, or its number, on the way out of a worker
+            yield partial(Read, shard.key, None, [], [], error=unread(shard.name, error))
         yield partial(Read, shard.key, None, [], [], last=True)
 
     def _batch(self, shard: Shard, futures: Sequence[Future[list[_Opened | Rejected]]]) -> Read:

@@ -11,17 +11,20 @@ from typing import cast
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor, nn
 
 from lmia.attack import Batch
+from lmia.companions import companions
 from lmia.cores import batch_size
 from lmia.data import AuditData, Read, Shard, check_whole
 from lmia.defence import Defence, defended
 from lmia.encoding import Encoder, floats
+from lmia.faults import faults
 from lmia.measurement import Measurement
 from lmia.quiet import quiet
 from lmia.settings import digest, made_by, plain
-from lmia.steadiness import ARRAY, PAIRS, moved, told
+from lmia.steadiness import Again, told
 from lmia.store import Store, default_cache
 from lmia.streams import streams
 from lmia.target import Target
@@ -33,6 +36,10 @@ STEPS, QUEUED = 2, 8
 WINDOW = 4096
 """Captions encoded together: sorted by length and each once, so that short ones are not padded to long ones. Where a batch
 brings its tokens it is a window of its own: a GPU would stand still while thousands of captions are tokenised."""
+
+
+_SMALLER = "Give fewer pairs a batch, with --batch, or read on threads, with --workers 0."
+_KEPT = "Finished shards are kept, and the same command goes on from there."
 
 
 class FeatureExtractor(LightningModule):
@@ -69,7 +76,7 @@ class FeatureExtractor(LightningModule):
         self.besides = nn.ModuleList()  # so that they follow to the device
         self._shards: dict[str, Underway] = {}
         self._later: deque[Callable[[], None]] = deque()
-        self._again: tuple[str, Tensor, list[str]] | None = None
+        self._again = Again()
 
     @property
     def together(self) -> list[FeatureExtractor]:
@@ -119,12 +126,13 @@ class FeatureExtractor(LightningModule):
 
     def predict_step(self, batch: Read, batch_idx: int) -> int:
         """Let every model that lacks the batch's shard see the batch; return b."""
+        if self.trainer.received_sigterm:  # Lightning only takes note of it
+            raise SIGTERMException
         if batch.error is not None:
             self.on_predict_end()
             raise batch.error
-        if self._again is None and batch.pixels is not None and batch.shard in self.todo:
-            captions = [caption for _, caption, _ in batch.rows[:PAIRS]]
-            self._again = batch.shard, batch.pixels[:PAIRS].clone(), captions
+        if batch.shard in self.todo:
+            self._again.look(batch)
         for one in self.together:
             if batch.shard in one.todo:
                 one.take(batch)
@@ -167,7 +175,9 @@ class FeatureExtractor(LightningModule):
         self.measurements = [m for m in measurements if m.array in every]
         self.encoder.encoded = {"images": 0, "captions": 0}
         self._later.clear()
-        self._again = None
+        self._again = Again()
+        self._shards.clear()  # what a pass that was broken off left half done
+        self.store.sweep()
 
     def _seen(self) -> list[str]:
         """Name the views that some wanted array is of; one that a view shares with the identity is the identity's."""
@@ -235,10 +245,9 @@ class FeatureExtractor(LightningModule):
 
     def _commit(self, key: str, shard: Underway) -> None:
         names, arrays = [measurement.array for measurement in self.measurements], shard.arrays(self.wanted)
-        if self._again and self._again[0] == key and "cosine" in arrays:
-            _, pixels, captions = self._again
-            arrays[ARRAY] = moved(self.target, pixels, captions, arrays["cosine"][: len(captions)])
-        self.store.write(key, arrays, shard.bundles(names), shard.rows, shard.rejected)
+        self.store.write(
+            key, arrays | self._again.moved(key, self.target, arrays), shard.bundles(names), shard.rows, shard.rejected
+        )
 
 
 def extract(
@@ -262,9 +271,8 @@ def extract(
         besides: models of the target's own preprocessing, tokenizer and views, which see the same pairs in the same pass.
 
     Returns:
-        `shards`, `shards_cached`, `images_encoded`, `captions_encoded`, `seconds`, `pairs_per_second`, `devices`, `batch`, and by
-        how much a cosine moved at most where pairs were encoded again in a batch of their own (`cosine_moved`, of
-        `encoded_again` pairs). The counts of encodings are this process's.
+        `shards`, `shards_cached`, `images_encoded`, `captions_encoded` (this process's), `seconds`, `devices`, `batch`, and what
+        `lmia.steadiness.told` says.
     """
     check_whole(trainer)
     distinct = list({shard.key: shard for shard in shards}.values())
@@ -276,11 +284,11 @@ def extract(
     if todo := [shard for shard in distinct if any(shard.key in one.todo for one in extractor.together)]:
         data.todo, data.preprocess, data.tokenize = todo, extractor.target.preprocess, extractor.target.tokenize
         cores = torch.get_num_threads() // trainer.world_size if trainer.strategy.root_device.type == "cpu" else 0
-        with quiet(), streams(cores) as data.streams:
+        with quiet(), faults(_SMALLER, _KEPT), companions(trainer), streams(cores) as data.streams:
             for one in extractor.together:
                 one.encoder.streams = data.streams
             trainer.predict(extractor, datamodule=data, return_predictions=False)
-        trainer.strategy.barrier("extracted")  # else a rank that is done sees shards lacking that another is to write
+            trainer.strategy.barrier("extracted")  # else a rank that is done sees shards lacking that another writes
     extractor.besides = nn.ModuleList()
     seconds = time.perf_counter() - start
     return {

@@ -12,12 +12,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lmia.data import Shard
+from lmia.errors import LmiaError
 from lmia.extract import FeatureExtractor
 from lmia.measurement import Measurement
 from lmia.samples import Samples
 
 Rows = NDArray[np.int64]
 Load = Callable[[Shard], NDArray[Any]]
+Where = Mapping[int, tuple[Rows, Rows, int]]
+"""Of each shard in use: positions in the result, rows in the shard, and how many it has."""
 
 
 def gather(
@@ -66,23 +69,26 @@ def gather(
     return Samples(torch.from_numpy(ids[rows]), captions, names, arrays, measured)
 
 
-def _where(table: pa.Table, rows: Rows, shards: int) -> Mapping[int, tuple[Rows, Rows]]:
-    """Map each shard in use to (positions in the result, rows in the shard)."""
+def _where(table: pa.Table, rows: Rows, shards: int) -> Where:
+    """Say where the rows of each shard in use come from, and go to."""
     taken = pa.array(rows)
     shard = table["shard"].take(taken).to_numpy()
     row = table["row"].take(taken).to_numpy()
     order = np.argsort(shard, kind="stable")
     cuts = np.searchsorted(shard[order], np.arange(shards + 1))
     spans = {i: order[cuts[i] : cuts[i + 1]] for i in range(shards)}
-    return {i: (span, row[span]) for i, span in spans.items() if len(span)}
+    lengths = np.bincount(table["shard"].to_numpy(), minlength=shards).tolist()
+    return {i: (span, row[span], lengths[i]) for i, span in spans.items() if len(span)}
 
 
-def _fill(loads: Sequence[Load], shards: Sequence[Shard], where: Mapping[int, tuple[Rows, Rows]], n: int) -> Tensor:
+def _fill(loads: Sequence[Load], shards: Sequence[Shard], where: Where, n: int) -> Tensor:
     """Return `(n, len(loads), ...)` float32 (a column each), copied shard by shard from memory maps."""
     out: Tensor | None = None
-    for i, (to, rows) in where.items():
+    for i, (to, rows, length) in where.items():
         for column, load in enumerate(loads):
-            mapped = load(shards[i])
+            if len(mapped := load(shards[i])) != length:
+                problem = f"Of the shard '{shards[i].name}' {len(mapped)} pairs have features, and {length} are there."
+                raise LmiaError(problem, "Run again when nothing else writes the pairs or the cache.")
             if out is None:
                 out = torch.empty((n, len(loads), *mapped.shape[1:]), dtype=torch.float32)
             out.numpy()[to, column] = mapped[rows]
@@ -93,7 +99,7 @@ def _measured(
     extractor: FeatureExtractor,
     measurement: Measurement,
     shards: Sequence[Shard],
-    where: Mapping[int, tuple[Rows, Rows]],
+    where: Where,
     n: int,
 ) -> dict[str, Tensor]:
     bundles = {shards[i].key: extractor.store.measured(measurement.array, shards[i].key) for i in where}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from lmia.aside import aside
 from lmia.errors import LmiaError, nearest
 from lmia.sheet import read_sheet
 
@@ -88,15 +88,8 @@ def write(path: Path, membership: Membership) -> Path:
     """
     arrays = [pa.array(list(membership.keys), pa.string()), pa.array(membership.inside), pa.array(membership.repeats)]
     table = pa.table(arrays, schema=_SCHEMA)
-    part = path.with_name(f".{path.name}.part")
-    try:
-        pq.write_table(table, part, compression="zstd", store_schema=False)
-        part.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
-        problem = f"The manifest '{path}' cannot be written: {error.strerror or error}."
-        raise LmiaError(problem, "Make room on the disk, or name another folder.") from error
+    with aside(path, "Make room on the disk, or name another folder.") as file:
+        pq.write_table(table, file, compression="zstd", store_schema=False)
     return path
 
 

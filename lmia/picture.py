@@ -117,6 +117,9 @@ def _decoded(pair: Pair, max_pixels: int) -> tuple[Image.Image, Callable[..., Fa
         pixels = image if image.mode == "RGB" else image.convert("RGB")  # which would copy
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         return Rejected(pair.key, "decompression bomb")
+    except MemoryError:  # the machine's fault, or a file's that asks for absurdly much
+        bytearray(4 * MAX_PIXELS)  # where a large picture has no room, it is the machine's
+        return Rejected(pair.key, "image does not decode")
     except Exception:  # hostile bytes: Pillow's decoders raise what they like
         return Rejected(pair.key, "image does not decode")
     return pixels, _of_file(pair, pixels, pair.image, kind, tables)

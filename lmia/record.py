@@ -15,6 +15,7 @@ import torch
 import yaml
 from lightning.pytorch import Trainer
 
+from lmia.aside import sweep
 from lmia.attack import Attack
 from lmia.data import AuditData
 from lmia.errors import LmiaError
@@ -112,7 +113,8 @@ def prepare(out: Path) -> Path:
         raise LmiaError(
             f"The folder {out} cannot be written: {error.strerror}.", "Choose another with --out DIR."
         ) from error
-    write_aside(out / ".writable", b"").unlink()
+    sweep(out)
+    write_aside(out / ".writable", b"").unlink(missing_ok=True)
     return out
 
 

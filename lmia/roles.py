@@ -87,7 +87,7 @@ def check_given(given: Mapping[str, Source]) -> None:
 
 def plan(data: AuditData) -> dict[str, list[Shard]]:
     """List the shards of every role that was given, as far as a rank may know before anything is read."""
-    return {role: shards_of(source) for role, source in data.given().items()}
+    return {role: shards_of(source, data.max_pixels) for role, source in data.given().items()}
 
 
 def assign(data: AuditData, plan: Mapping[str, Sequence[Shard]], store: Store, seed: int) -> Roles:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from lmia.errors import LmiaError, nearest
+from lmia.faults import out_of_memory, ran_out
 
 HELP = """\
 lmia: was this in the training data? Audit CLIP-like models by membership inference.
@@ -76,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def run(argv: list[str]) -> int:
-    """Run a command and return its exit code: 0, 2 with two lines on standard error, or 130 where it was interrupted.
+    """Run a command and return its exit code: 0, 2 with two lines on standard error, or 130 (143) where it was told to end.
 
     Example:
         >>> run(["--version"])
@@ -127,22 +128,33 @@ def _guarded(command: Callable[[], int]) -> int:
     except SystemExit as leaving:
         if isinstance(leaving.__context__, KeyboardInterrupt):  # Lightning makes exit code 1 of it
             return _interrupted()
+        if type(leaving).__name__ == "SIGTERMException":  # and of a request to end, 0
+            return _interrupted(143)
         raise
     except BrokenPipeError:  # the reader has seen enough (`lmia plugins | head`); Python would complain when it ends
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except OSError as error:
-        if error.errno not in (*_FULL, *_CLOSED):
+    except Exception as error:
+        if (told := _fault(error)) is None:
             raise
-        where = error.filename or "A file"
-        if error.errno in _FULL:
-            return _say(f"{where} cannot be written: {error.strerror}.", "Free some space there, or give --out DIR.")
-        return _say(f"{where} cannot be opened: {error.strerror}.", "Mend its permissions, or choose another.")
+        return _say(*told)
 
 
-def _interrupted() -> int:
+def _fault(error: Exception) -> tuple[str, str] | None:
+    """Say what an error tells of the machine: a disk that is full or closed, memory that ran out."""
+    if out_of_memory(error):
+        return ran_out(error), "Free some memory, or give fewer pairs (SPEC?n=1000&seed=0); what was extracted is kept."
+    if not isinstance(error, OSError) or error.errno not in (*_FULL, *_CLOSED):
+        return None
+    where = error.filename or "A file"
+    if error.errno in _FULL:
+        return f"{where} cannot be written: {error.strerror}.", "Free some space there, or give --out DIR."
+    return f"{where} cannot be opened: {error.strerror}.", "Mend its permissions, or choose another."
+
+
+def _interrupted(code: int = 130) -> int:
     print("Interrupted; what was extracted is kept, and the same command goes on from there.", file=sys.stderr)
-    return 130
+    return code
 
 
 def _say(problem: str, remedy: str) -> int:

@@ -11,29 +11,31 @@ Keys are content fingerprints, so another model, another picture or another sett
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
+from zipfile import BadZipFile
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from lmia import aside as files
 from lmia.errors import LmiaError
 from lmia.looks import STATISTICS
 from lmia.picture import Facts
 from lmia.source import Rejected
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+_ROOM = "Free some space or choose another folder with --cache DIR; what is complete is kept."
 FORMAT = 3
 """Of the rows' columns; rows of another format have other file names, and are made again from the images."""
 _FACTS = tuple(field.name for field in fields(Facts))
 _ROWS = ("key", "caption", *_FACTS)
+_DAMAGED = (OSError, EOFError, ValueError, BadZipFile)
+"""What numpy raises over a file that is missing, empty, torn or something else; arrow's errors are the first and third."""
 
 
 def default_cache() -> Path:
@@ -65,9 +67,10 @@ class Store:
         self.root, self.folder = root, root / target
 
     def lacks(self, shard: str, arrays: Iterable[str]) -> list[str]:
-        """Name what of `arrays` a shard has no file for, `pairs` included."""
-        wanted = [(array, self._array(array, shard)) for array in arrays] + [("pairs", self._pairs(shard))]
-        return [name for name, path in wanted if not path.is_file()]
+        """Name what of `arrays`, and of `pairs`, is to be made of a shard: what is missing, damaged, or of other rows."""
+        rows = self._count(shard)
+        wrong = [name for name in arrays if not self._fits(name, shard, rows)]
+        return wrong if rows is not None else [*wrong, "pairs"]
 
     def write(
         self,
@@ -77,7 +80,13 @@ class Store:
         rows: Iterable[tuple[str, str, Facts]],
         rejected: Iterable[Rejected],
     ) -> None:
-        """Commit a shard: its arrays first, its rows last, each aside and renamed, so that a kill leaves no half file."""
+        """Commit a shard: its arrays first, its rows last, each aside and renamed, so that a kill leaves no half file.
+
+        Where its pairs are not those that were kept of it before, what was made of those is dropped.
+        """
+        table = _table(rows, rejected)
+        if self._differs(shard, table):
+            self._drop(shard)
         for name, array in arrays.items():
             with aside(self._array(name, shard)) as file:
                 np.save(file, array, allow_pickle=False)
@@ -85,36 +94,72 @@ class Store:
             with aside(self._array(name, shard)) as file:
                 np.savez(file, **bundle)  # type: ignore[arg-type]  # numpy types its own flags there
         with aside(self._pairs(shard)) as file:
-            pq.write_table(_table(rows, rejected), file, compression="zstd")
+            pq.write_table(table, file, compression="zstd")
+
+    def sweep(self) -> None:
+        """Remove what kills have left of half-written files."""
+        files.sweep(self.folder)
+        files.sweep(self.root)
 
     def array(self, name: str, shard: str) -> NDArray[Any]:
         """Map an array of a shard into memory, read-only."""
         path = self._array(name, shard)
         try:
             loaded: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError) as error:
-            raise LmiaError(f"The cached array {path} cannot be read: {error}.", "Delete it and run again.") from error
+        except _DAMAGED as error:
+            raise _unread("array", path, error) from error
         return loaded
 
     def measured(self, name: str, shard: str) -> dict[str, NDArray[Any]]:
         """Read what an attack measured of a shard, by the attack's own names."""
         path = self._array(name, shard)
         try:
-            with np.load(path, allow_pickle=False) as bundle:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as bundle:
                 return {key: bundle[key] for key in bundle.files}
-        except (OSError, ValueError) as error:
-            raise LmiaError(f"The cached array {path} cannot be read: {error}.", "Delete it and run again.") from error
+        except _DAMAGED as error:
+            raise _unread("array", path, error) from error
 
     def pairs(self, shard: str) -> tuple[pa.Table, list[Rejected]]:
         """Read a shard's rows (key, caption and facts) and what was rejected."""
         path = self._pairs(shard)
         try:
             table = pq.read_table(path)
-        except (OSError, pa.ArrowInvalid) as error:
-            raise LmiaError(f"The cached table {path} cannot be read: {error}.", "Delete it and run again.") from error
+        except _DAMAGED as error:
+            raise _unread("table", path, error) from error
         bad = table.filter(pa.compute.is_valid(table["reason"])).select(["key", "reason"]).to_pylist()
         kept = table.filter(pa.compute.is_null(table["reason"])).select(list(_ROWS))
         return kept, [Rejected(row["key"], row["reason"]) for row in bad]
+
+    def _count(self, shard: str) -> int | None:
+        """Count a shard's pairs by the end of its table, where no reason stands; None where that cannot be read."""
+        try:
+            told = pq.read_metadata(self._pairs(shard))
+        except _DAMAGED:
+            return None
+        reasons = [told.row_group(i).column(told.num_columns - 1).statistics for i in range(told.num_row_groups)]
+        return sum(int(one.null_count) for one in reasons if one is not None)
+
+    def _fits(self, name: str, shard: str, rows: int | None) -> bool:
+        """Whether an array is there and whole, with a row for each pair as far as these are known."""
+        if not self._array(name, shard).is_file():
+            return False
+        try:
+            parts = self.measured(name, shard).values() if name.startswith("measured@") else [self.array(name, shard)]
+        except LmiaError:
+            return False
+        return rows is None or all(part.shape[:1] == (rows,) for part in parts)
+
+    def _differs(self, shard: str, table: pa.Table) -> bool:
+        """Whether a shard's table is there, and holds other records."""
+        names = ["key", "reason"]
+        try:
+            return not pq.read_table(self._pairs(shard), columns=names).equals(table.select(names))
+        except _DAMAGED:  # the arrays are held against the new table's length
+            return False
+
+    def _drop(self, shard: str) -> None:
+        for path in self.folder.glob(f"*/{shard}.np[yz]"):
+            path.unlink(missing_ok=True)
 
     def _array(self, name: str, shard: str) -> Path:
         return self.folder / name / f"{shard}.{'npz' if name.startswith('measured@') else 'npy'}"
@@ -125,7 +170,7 @@ class Store:
 
 @contextmanager
 def aside(path: Path) -> Iterator[IO[bytes]]:
-    """Write a file beside its place and rename it at the end, so that a kill leaves no half file.
+    """Write a file of the cache beside its place and rename it at the end, so that a kill leaves no half file.
 
     Args:
         path: in the cache folder; its own folder is made if missing.
@@ -133,20 +178,16 @@ def aside(path: Path) -> Iterator[IO[bytes]]:
     Raises:
         LmiaError: it cannot be written.
     """
-    other = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with other.open("wb") as file:
-            yield file
-        other.replace(path)
     except OSError as error:
-        raise LmiaError(
-            f"The feature store cannot write {path}: {error.strerror or error}.",
-            "Free some space or choose another folder with --cache DIR; what is complete is kept.",
-        ) from error
-    finally:
-        with suppress(OSError):
-            other.unlink(missing_ok=True)
+        raise LmiaError(f"The feature store cannot write '{path}': {error.strerror}.", _ROOM) from error
+    with files.aside(path, _ROOM) as file:
+        yield file
+
+
+def _unread(what: str, path: Path, error: Exception) -> LmiaError:
+    return LmiaError(f"The cached {what} {path} cannot be read: {error}.", "Delete it and run again.")
 
 
 def _table(rows: Iterable[tuple[str, str, Facts]], rejected: Iterable[Rejected]) -> pa.Table:

@@ -16,7 +16,20 @@ HOUSE = sorted((ROOT / "lmia").rglob("*.py"))
 PLAYERS = sorted((ROOT / "plugins").rglob("*.py"))
 
 LAYERS = {
-    "contracts": ["errors", "settings", "samples", "source", "trainable", "target", "views", "attack", "defence"],
+    "contracts": [
+        "errors",
+        "aside",
+        "alone",
+        "faults",
+        "settings",
+        "samples",
+        "source",
+        "trainable",
+        "target",
+        "views",
+        "attack",
+        "defence",
+    ],
     "mechanisms": [
         *(
             "hookspecs",
@@ -30,6 +43,7 @@ LAYERS = {
             "encoding",
             "underway",
             "steadiness",
+            "companions",
             "store",
             "gather",
             "measurement",

@@ -1,11 +1,16 @@
-"""Writing a file whole or not at all."""
+"""Writing a file, or all files of a report, whole or not at all."""
 
 from __future__ import annotations
 
-import contextlib
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from lmia.aside import aside, beside
 from lmia.errors import LmiaError
+
+_ROOM = "Make room on the disk, or name another folder with --out."
 
 
 def write_aside(path: Path, data: bytes) -> Path:
@@ -27,15 +32,51 @@ def write_aside(path: Path, data: bytes) -> Path:
         ...     write_aside(Path(folder, "a.txt"), b"whole").read_bytes()
         b'whole'
     """
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_bytes(data)
-        part.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
-        raise LmiaError(
-            f"'{path}' cannot be written: {error.strerror or error}.",
-            "Make room on the disk, or name another folder with --out.",
-        ) from error
+    with aside(path, _ROOM) as file:
+        file.write(data)
     return path
+
+
+@contextmanager
+def together(folder: Path) -> Iterator[Path]:
+    """Lend a folder whose files come into `folder` when all of them are whole: a report is never half of another.
+
+    Args:
+        folder: where the files are to be; older ones of their names are replaced, others stay.
+
+    Raises:
+        LmiaError: they cannot be written; then `folder` is as it was.
+
+    Example:
+        >>> import tempfile
+        >>> place = Path(tempfile.mkdtemp())
+        >>> with together(place) as lent:
+        ...     _ = (lent / "a.txt").write_text("new")
+        ...     there = sorted(path.name for path in place.iterdir() if not path.name.startswith("."))
+        >>> there, [path.name for path in place.iterdir()]
+        ([], ['a.txt'])
+    """
+    lent = beside(folder / "report")
+    try:
+        with _said(folder):
+            lent.mkdir()
+        yield lent
+        with _said(folder):
+            _bring(lent, folder)
+    finally:
+        shutil.rmtree(lent, ignore_errors=True)
+
+
+def _bring(lent: Path, folder: Path) -> None:
+    for path in sorted(path for path in lent.rglob("*") if not path.is_dir()):
+        to = folder / path.relative_to(lent)
+        to.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(to)
+
+
+@contextmanager
+def _said(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise LmiaError(f"'{folder}' cannot be written: {error.strerror or error}.", _ROOM) from error

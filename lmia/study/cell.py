@@ -19,6 +19,7 @@ from lmia.data import AuditData
 from lmia.defence import Defence
 from lmia.errors import LmiaError
 from lmia.extract import FeatureExtractor
+from lmia.faults import faults
 from lmia.flags import ROLES
 from lmia.membership import NAME as MANIFEST_FILE
 from lmia.quiet import quiet
@@ -29,7 +30,7 @@ from lmia.study.grid import MANIFEST, Cell, Training
 from lmia.study.plan import Tree
 from lmia.target import Target
 from lmia.training import FitData, Learner, Plan, run_fit
-from lmia.training.keeping import EPOCHS
+from lmia.training.keeping import EPOCHS, clear
 from lmia.training.keeping import RECORD as TRAINED
 from lmia.training.run import TRAINER_DEFAULTS
 from lmia.views import Views
@@ -71,9 +72,10 @@ def train(training: Training, out: Path) -> None:
     Raises:
         LmiaError: it cannot be made.
     """
-    if trained(training, out) is not None:
-        return
     place, tree, started = out / TRAININGS / training.key, training.config, time.perf_counter()
+    if trained(training, out) is not None:
+        clear(place)
+        return
     model, begun = tree["model"], (place / TRAINED).is_file()
     target = cast("Target", specs.build("target", model["target"]))
     defences = [cast("Defence", specs.build("defence", one)) for one in model.get("defence") or []]
@@ -97,7 +99,8 @@ def audit(cell: Cell, out: Path) -> None:
         return
     started, failed = time.perf_counter(), {}
     try:
-        _audit(cell, out)
+        with faults("Give fewer pairs, or fewer --jobs.", "What was extracted is kept."):
+            _audit(cell, out)
     except LmiaError as error:
         failed = {"failed": f"{error.problem} {error.remedy}"}
     close(cell, out, {"seconds": round(time.perf_counter() - started, 2), **failed})

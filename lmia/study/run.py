@@ -20,6 +20,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from lmia.alone import alone
 from lmia.errors import LmiaError
 from lmia.study.cell import audit, close, finished, train, unfinished
 from lmia.study.grid import Cell
@@ -59,11 +60,11 @@ def run_study(cells: Sequence[Cell], out: Path, jobs: int = 1) -> Made:
     check_folder(out)
     if jobs < 1:
         raise LmiaError(f"A study cannot run in {jobs} processes.", "Give --jobs 1 or more.")
-    out.mkdir(parents=True, exist_ok=True)
-    (out / MARK).touch()
-    todo = unfinished(cells, out)
-    with _told(len(cells), len(cells) - len(todo)) as tell:
-        (_alone if jobs == 1 else _together)(_groups(todo), out, jobs, tell)
+    with alone(out):
+        (out / MARK).touch()
+        todo = unfinished(cells, out)
+        with _told(len(cells), len(cells) - len(todo)) as tell:
+            (_singly if jobs == 1 else _together)(_groups(todo), out, jobs, tell)
     ends = {cell.name: finished(cell, out) or {} for cell in cells}
     return Made(cells, {name: str(end["failed"]) for name, end in ends.items() if "failed" in end})
 
@@ -121,7 +122,7 @@ def _groups(cells: Sequence[Cell]) -> list[list[Cell]]:
     return list(found.values())
 
 
-def _alone(groups: Sequence[Sequence[Cell]], out: Path, jobs: int, tell: Tell) -> None:
+def _singly(groups: Sequence[Sequence[Cell]], out: Path, jobs: int, tell: Tell) -> None:
     for group in groups:
         make(group, out, tell)
 

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
+import torch
+from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
+from lmia.aside import PART, aside
 from lmia.errors import LmiaError
 from lmia.training.learner import Learner
 from lmia.training.watch import Watch
@@ -17,6 +23,7 @@ from lmia.training.watch import Watch
 RECORD, EPOCHS, UNDERWAY = "training.json", "epochs", "underway"
 """Files and folders of a run: its record, the targets kept on the way, and what is only needed until it ends."""
 RESUME = "last.ckpt"
+_ROOM = "Make room on the disk, and run the same command again: it goes on after its last whole epoch."
 
 
 @dataclass(frozen=True)
@@ -64,9 +71,8 @@ class Record:
         told = asdict(self)
         if not self.finished:
             del told["epochs"]
-        part = folder / f".{RECORD}.part"
-        part.write_text(json.dumps(told, indent=2) + "\n")
-        part.replace(folder / RECORD)
+        with aside(folder / RECORD, _ROOM) as file:
+            file.write((json.dumps(told, indent=2) + "\n").encode())
 
 
 def check_free(out: Path, of: str) -> None:
@@ -79,7 +85,8 @@ def check_free(out: Path, of: str) -> None:
         >>> check_free(Path("nowhere"), "0")
     """
     if not (out / RECORD).is_file():
-        if out.is_dir() and any(out.iterdir()):
+        there = [path.name for path in out.iterdir()] if out.is_dir() else []
+        if [name for name in there if name != UNDERWAY and not name.endswith(PART)]:  # these, a kill leaves soon
             raise LmiaError(f"'{out}' is not empty, and holds no training.", "Give another --out.")
         return
     try:
@@ -90,10 +97,38 @@ def check_free(out: Path, of: str) -> None:
             f"'{out / RECORD}' cannot be read: {error}.", "Remove that folder, or give another --out."
         ) from error
     if finished:
+        clear(out)
         raise LmiaError(f"'{out}' already holds a target.", "Give another --out, or remove that folder.")
     if not same:
         problem = f"'{out}' holds a training that was broken off, and was asked for in another way."
         raise LmiaError(problem, f"Run it as {out / 'config.yaml'} says, or give another --out.")
+
+
+def clear(out: Path) -> None:
+    """Remove what a finished training needs no more; a kill may have come before that.
+
+    Args:
+        out: of the run.
+
+    Example:
+        >>> clear(Path("nowhere"))
+    """
+    shutil.rmtree(out / UNDERWAY, ignore_errors=True)
+
+
+class Whole(TorchCheckpointIO):
+    """Writes checkpoints aside in their own folder.
+
+    Lightning's own go through the system's temporary folder, and a kill while they are copied from there to another disk
+    leaves half a one.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: object = None) -> None:
+        """Write a checkpoint, whole or not at all."""
+        buffer = BytesIO()
+        torch.save(checkpoint, buffer)
+        with aside(Path(path), _ROOM) as file:
+            file.write(buffer.getbuffer())
 
 
 class Keep(Callback):

@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from lmia.aside import aside
 from lmia.data import ShardReader, shards_of
 from lmia.errors import LmiaError
 from lmia.evidence.hashes import first_of_each
@@ -24,6 +25,7 @@ from lmia.settings import digest
 from lmia.source import Source
 
 PIXELS, TABLE = "pixels.u8", "pairs.parquet"
+_ROOM = "Make room on the disk, or give another --out."
 BATCH = 256
 """Pairs decoded before they are written."""
 
@@ -95,14 +97,17 @@ def _write(reader: ShardReader, folder: Path, wanted: str, shape: tuple[int, ...
     rejected: Counter[str] = Counter()
     for name in (TABLE, PIXELS):  # a new file: whoever has mapped the old one keeps it
         (folder / name).unlink(missing_ok=True)
-    with (folder / PIXELS).open("wb") as file:
-        for read in reader:
-            if read.error:
-                raise read.error
-            rejected.update(one.reason for one in read.rejected)
-            rows += [(key, caption, facts.phash) for key, caption, facts in read.rows]
-            if read.pixels is not None:
-                file.write(read.pixels.contiguous().numpy().tobytes())
+    try:
+        with (folder / PIXELS).open("wb") as file:
+            for read in reader:
+                if read.error:
+                    raise read.error
+                rejected.update(one.reason for one in read.rejected)
+                rows += [(key, caption, facts.phash) for key, caption, facts in read.rows]
+                if read.pixels is not None:
+                    file.write(read.pixels.contiguous().numpy().tobytes())
+    except OSError as error:
+        raise LmiaError(f"'{folder / PIXELS}' cannot be written: {error.strerror or error}.", _ROOM) from error
     if near is not None:
         kept = first_of_each([phash for _, _, phash in rows], near)
         _compact(folder / PIXELS, kept, len(rows), shape)
@@ -113,7 +118,8 @@ def _write(reader: ShardReader, folder: Path, wanted: str, shape: tuple[int, ...
         {name: pa.array(c, pa.string()) for name, c in zip(("key", "caption", "phash"), columns, strict=True)}
     )
     told = {"of": wanted, "shape": json.dumps(shape), "rejected": json.dumps(dict(+rejected))}
-    pq.write_table(table.replace_schema_metadata(told), folder / TABLE)
+    with aside(folder / TABLE, _ROOM) as file:
+        pq.write_table(table.replace_schema_metadata(told), file)
 
 
 def _compact(path: Path, kept: Sequence[int], n: int, shape: tuple[int, ...]) -> None:

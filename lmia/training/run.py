@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -13,11 +13,15 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
+from lmia.alone import alone
+from lmia.aside import sweep
+from lmia.companions import companions
+from lmia.faults import faults
 from lmia.membership import NAME, write
 from lmia.quiet import quiet
 from lmia.settings import describe, digest, plain
 from lmia.training.data import FitData
-from lmia.training.keeping import RESUME, UNDERWAY, Keep, Record, check_free
+from lmia.training.keeping import RESUME, UNDERWAY, Keep, Record, Whole, check_free, clear
 from lmia.training.learner import Learner
 from lmia.training.shards import write_shards
 from lmia.training.watch import Watch, Watched
@@ -30,6 +34,9 @@ TRAINER_DEFAULTS: Mapping[str, object] = {
     "num_sanity_val_steps": 0,
 }
 """What every training wants of Lightning's Trainer; checkpoints are kept by the run itself."""
+
+_SMALLER = "Free some memory, or give another --out and a smaller --batch."
+_KEPT = "The same command goes on after its last whole epoch."
 
 
 def run_fit(
@@ -56,9 +63,12 @@ def run_fit(
         LmiaError: the data does not do, a defence does not fit, or `out` is taken.
     """
     run = _Run(learner, data, Path(out), seed, dict(trainer_config or {}))
-    check_free(run.out, run.of)
     with quiet():
-        return run.go(trainer or Trainer(**TRAINER_DEFAULTS))  # type: ignore[arg-type]
+        trainer = trainer or Trainer(**TRAINER_DEFAULTS)  # type: ignore[arg-type]
+        with alone(run.out) if trainer.is_global_zero else nullcontext():
+            check_free(run.out, run.of)
+            with faults(_SMALLER, _KEPT), companions(trainer):
+                return run.go(trainer)
 
 
 class _Run(Callback):
@@ -77,10 +87,12 @@ class _Run(Callback):
     def go(self, trainer: Trainer) -> Record:
         """Train to the end; the checkpoint of the last whole epoch is there for resuming alone."""
         place, learner, data = self.out / UNDERWAY, self.learner, self.data
+        sweep(self.out)
         data.begin(learner.preprocess, learner.tokenize, learner.defences, place, self.seed)
         last = ModelCheckpoint(place, filename=Path(RESUME).stem, every_n_epochs=1, enable_version_counter=False)
         trainer.callbacks += [self, self.watch, self.keep, last]  # type: ignore[attr-defined]
         trainer.fit_loop.max_epochs = learner.plan.epochs
+        trainer.strategy.checkpoint_io = Whole()
         begun = place / RESUME if (place / RESUME).is_file() else None
         trainer.fit(learner, data, ckpt_path=begun, weights_only=True)
         return self._finish(trainer)
@@ -116,7 +128,7 @@ class _Run(Callback):
             if data.shards:
                 write_shards(self.out, data.source, data.drawn.known)
             done.write(self.out)
-            shutil.rmtree(self.out / UNDERWAY)
+            clear(self.out)
         return done
 
     def _promises(self, pairs: int, steps: int) -> dict[str, float]:
