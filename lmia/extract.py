@@ -14,12 +14,14 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 
 from lmia.attack import Batch
+from lmia.contained import contained
 from lmia.cores import batch_size
 from lmia.data import AuditData, Read, Shard, check_whole
 from lmia.defence import Defence, defended
 from lmia.encoding import Encoder, floats
 from lmia.measurement import Measurement
 from lmia.quiet import quiet
+from lmia.returned import check_finite, check_picture
 from lmia.settings import digest, made_by, plain
 from lmia.store import Store, default_cache
 from lmia.streams import streams
@@ -225,6 +227,7 @@ class FeatureExtractor(LightningModule):
 
     def _keep(self, shard: Underway, columns: Callable[[], dict[str, Tensor]]) -> None:
         for name, value in columns().items():
+            check_finite(value.numpy(), self.target, name)
             shard.done.setdefault(name, []).append(value.numpy().copy())  # memory that a GPU can reach is scarce
 
     def _commit(self, key: str, shard: Underway) -> None:
@@ -264,9 +267,10 @@ def extract(
         one.target.eval()
     start = time.perf_counter()
     if todo := [shard for shard in distinct if any(shard.key in one.todo for one in extractor.together)]:
+        check_picture(extractor.target)
         data.todo, data.preprocess, data.tokenize = todo, extractor.target.preprocess, extractor.target.tokenize
         cores = torch.get_num_threads() // trainer.world_size if trainer.strategy.root_device.type == "cpu" else 0
-        with quiet(), streams(cores) as data.streams:
+        with contained("The target, a view or a source"), quiet(), streams(cores) as data.streams:
             for one in extractor.together:
                 one.encoder.streams = data.streams
             trainer.predict(extractor, datamodule=data, return_predictions=False)

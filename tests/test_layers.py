@@ -21,6 +21,8 @@ LAYERS = {
         *(
             "hookspecs",
             "registry",
+            "contained",
+            "returned",
             "keys",
             "looks",
             "picture",
