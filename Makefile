@@ -4,9 +4,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: help audit test proofs lint format bench docs clean
+.PHONY: help audit test proofs lint format bench known-faults docs clean
 help:  ## say what there is
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(VENV)/.stamp: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "lmia needs Python 3.11 to 3.13, this is " + sys.version.split()[0] + "; try make PYTHON=python3.11")'
@@ -36,6 +36,11 @@ format: $(VENV)/.stamp  ## put the code in order
 
 bench: $(VENV)/.stamp  ## every ratio of speed and memory, each against a ceiling or rival of the same run
 	$(BIN)/python -m benchmarks
+
+known-faults:  ## what an advisory service knows of the pinned packages; needs one in reach
+	$(PYTHON) -m venv $(VENV)/faults
+	$(VENV)/faults/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1
+	$(VENV)/faults/bin/pip-audit --strict --requirement constraints.txt --no-deps --disable-pip  # strict: else what nobody knows passes
 
 clean:  ## remove what was made here
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache lmia-audit

@@ -16,6 +16,7 @@ import lmia
 from lmia import judging, record, roles, specs
 from lmia.attack import Attack
 from lmia.blind import Blind, Ran
+from lmia.contained import contained
 from lmia.controls import asides, controls
 from lmia.data import AuditData
 from lmia.errors import LmiaError
@@ -152,7 +153,8 @@ def run_audit(
         write_report(report, place)
         if show_pairs:
             write_pairs(shown_pairs(part, judge.keys, rows), place, demo)
-        registry().manager.hook.lmia_audit_finished(report=report, out=place)
+        with contained("A plugin that heard of the finished audit"):
+            registry().manager.hook.lmia_audit_finished(report=report, out=place)
     return report
 
 

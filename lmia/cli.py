@@ -26,6 +26,7 @@ from lmia.record import TRAINER_DEFAULTS
 from lmia.registry import registry
 from lmia.report import AuditReport
 from lmia.report.terminal import print_summary
+from lmia.report.visible import visible
 from lmia.request import request
 from lmia.subcommand import SubcommandCLI
 from lmia.target import Target
@@ -138,8 +139,8 @@ def plugins(argv: Sequence[str]) -> int:
     if argv:
         raise LmiaError(f"`lmia plugins` takes no arguments, got {' '.join(argv)}.", "Leave them out.")
     found = registry().listing()
-    rows = [("kind", "name", "from", "version", "what it is")]
-    rows += [(one.kind, one.name, one.distribution, one.version, one.summary) for one in found]
+    rows = [["kind", "name", "from", "version", "what it is"]]
+    rows += [[*map(visible, (one.kind, one.name, one.distribution, one.version, one.summary))] for one in found]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     for row in rows:

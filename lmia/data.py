@@ -22,7 +22,7 @@ from lmia.errors import LmiaError
 from lmia.faults import unread
 from lmia.picture import MAX_PIXELS, Facts, open_pairs
 from lmia.settings import class_path, digest, made_by
-from lmia.source import Pair, Rejected, Source, reader_of
+from lmia.source import Pair, Rejected, Source, reader_of, together
 from lmia.streams import Streams
 
 TOGETHER = 16
@@ -139,7 +139,7 @@ class ShardReader(IterableDataset[Read]):
     def _jobs(self, shard: Shard, pool: Executor) -> Iterator[Callable[[], Read]]:
         """Begin to decode a shard's batches, one after the other, and say how to get each."""
         try:
-            for records in _groups(shard.source.read(shard.name), self.batch):
+            for records in together(shard.source.read(shard.name), self.batch):
                 handfuls = [records[i : i + TOGETHER] for i in range(0, len(records), TOGETHER)]
                 yield partial(self._batch, shard, [pool.submit(self._open_all, handful) for handful in handfuls])
         except (LmiaError, OSError) as error:  # it would lose its two lines, or its number, on the way out of a worker
@@ -169,17 +169,6 @@ def _row(pair: Pair, opened: tuple[Tensor, Facts] | Rejected) -> _Opened | Rejec
         return Rejected(_text(opened.key), opened.reason)
     pixels, facts = opened
     return pixels, (_text(pair.key), pair.caption, facts)
-
-
-def _groups(records: Iterator[Pair | Rejected], size: int) -> Iterator[list[Pair | Rejected]]:
-    group: list[Pair | Rejected] = []
-    for record in records:
-        group.append(record)
-        if len(group) == size:
-            yield group
-            group = []
-    if group:
-        yield group
 
 
 def _text(key: str) -> str:

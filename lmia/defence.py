@@ -13,9 +13,9 @@ from torch import Tensor
 
 from lmia.errors import LmiaError
 from lmia.settings import Made
+from lmia.target import Target
 
 if TYPE_CHECKING:
-    from lmia.target import Target
     from lmia.trainable import Trainable
 
 
@@ -96,7 +96,7 @@ def defended(target: Target, defences: Sequence[Defence]) -> Target:
     """Put defences of answers before a target, one before the other.
 
     Raises:
-        LmiaError: one of them changes no answers.
+        LmiaError: one of them changes no answers, or returns no target.
 
     Example:
         >>> defended("the target itself", [])
@@ -107,5 +107,9 @@ def defended(target: Target, defences: Sequence[Defence]) -> Target:
             name = type(one).__name__.lower()
             problem = f"The defence '{name}' changes no answers, only a training."
             raise LmiaError(problem, f"Train with it, and audit what comes out: lmia fit --defence {name}")
-        target = one.around(target)
+        put: object = one.around(target)
+        if not isinstance(put, Target):
+            problem = f"The defence '{type(one).__name__.lower()}' put {type(put).__name__} before the target."
+            raise LmiaError(problem, "Its `around` must return a target; tell its author.")
+        target = put
     return target

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from lmia import returned
 from lmia.streams import Streams
 from lmia.target import Target
 from lmia.views import View
@@ -54,19 +55,20 @@ class Encoder:
     def tokens(self, tokens: Tensor) -> Callable[[], Tensor]:
         """Begin to encode `(n, l)` tokens as the target makes them; return how to get `(n, d)`."""
         self.encoded["captions"] += len(tokens)
-        return self.streams.run(self._tokens, tokens)
+        return self.streams.run(self._tokens, tokens, len(tokens))
 
     def _images(self, raw: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
         pixels = floats(raw)
-        transforms = {name: self.views[name].image for name in names}
-        seen = {name: pixels if transform is None else transform(pixels) for name, transform in transforms.items()}
-        return {name: self.target.encode_image(each).float() for name, each in seen.items()}
+        views = {name: self.views[name].image for name in names}
+        seen = {name: pixels if view is None else returned.seen(view, pixels, name) for name, view in views.items()}
+        answers = {name: self.target.encode_image(each) for name, each in seen.items()}
+        return {name: returned.features(one, len(raw), self.target, "encode_image") for name, one in answers.items()}
 
     def _captions(self, captions: Sequence[str], device: torch.device) -> Tensor:
-        return self._tokens(self.target.tokenize(captions).to(device))
+        return self._tokens(self.target.tokenize(captions).to(device), len(captions))
 
-    def _tokens(self, tokens: Tensor) -> Tensor:
-        return self.target.encode_text(tokens).float()
+    def _tokens(self, tokens: Tensor, n: int) -> Tensor:
+        return returned.features(self.target.encode_text(tokens), n, self.target, "encode_text")
 
 
 def floats(raw: Tensor) -> Tensor:

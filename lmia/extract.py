@@ -15,14 +15,13 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor, nn
 
 from lmia.attack import Batch
-from lmia.companions import companions
 from lmia.cores import batch_size
 from lmia.data import AuditData, Read, Shard, check_whole
 from lmia.defence import Defence, defended
 from lmia.encoding import Encoder, floats
-from lmia.faults import faults
+from lmia.guarded import guarded
 from lmia.measurement import Measurement
-from lmia.quiet import quiet
+from lmia.returned import check_finite, check_picture
 from lmia.settings import digest, made_by, plain
 from lmia.steadiness import Again, told
 from lmia.store import Store, default_cache
@@ -36,10 +35,6 @@ STEPS, QUEUED = 2, 8
 WINDOW = 4096
 """Captions encoded together: sorted by length and each once, so that short ones are not padded to long ones. Where a batch
 brings its tokens it is a window of its own: a GPU would stand still while thousands of captions are tokenised."""
-
-
-_SMALLER = "Give fewer pairs a batch, with --batch, or read on threads, with --workers 0."
-_KEPT = "Finished shards are kept, and the same command goes on from there."
 
 
 class FeatureExtractor(LightningModule):
@@ -241,6 +236,7 @@ class FeatureExtractor(LightningModule):
 
     def _keep(self, shard: Underway, columns: Callable[[], dict[str, Tensor]]) -> None:
         for name, value in columns().items():
+            check_finite(value.numpy(), self.target, name)
             shard.done.setdefault(name, []).append(value.numpy().copy())  # memory that a GPU can reach is scarce
 
     def _commit(self, key: str, shard: Underway) -> None:
@@ -282,9 +278,10 @@ def extract(
         one.target.eval()
     start = time.perf_counter()
     if todo := [shard for shard in distinct if any(shard.key in one.todo for one in extractor.together)]:
+        check_picture(extractor.target)
         data.todo, data.preprocess, data.tokenize = todo, extractor.target.preprocess, extractor.target.tokenize
         cores = torch.get_num_threads() // trainer.world_size if trainer.strategy.root_device.type == "cpu" else 0
-        with quiet(), faults(_SMALLER, _KEPT), companions(trainer), streams(cores) as data.streams:
+        with guarded(trainer), streams(cores) as data.streams:
             for one in extractor.together:
                 one.encoder.streams = data.streams
             trainer.predict(extractor, datamodule=data, return_predictions=False)

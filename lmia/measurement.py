@@ -10,7 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from lmia.attack import Attack, Batch
+from lmia.contained import contained
 from lmia.errors import LmiaError
+from lmia.returned import told
 from lmia.samples import Samples
 from lmia.settings import digest, made_by, plain
 from lmia.target import Target
@@ -33,14 +35,27 @@ class Measurement:
         """Measure a batch, with gradients on and autocast off.
 
         Raises:
-            LmiaError: the attack did not return one row a pair.
+            LmiaError: the attack did not return one row a pair, or changed the model or the batch.
         """
-        with torch.enable_grad(), torch.autocast(batch.pixels.device.type, enabled=False):
+        name, before = type(self.attack).__name__, _state(target, batch)
+        device = batch.pixels.device.type
+        with contained(f"{name}.measure"), torch.enable_grad(), torch.autocast(device, enabled=False):
             found = self.attack.measure(target, batch, self.anchors)
-        wrong = {name: tuple(value.shape) for name, value in found.items() if len(value) != len(batch.rows)}
+        wrong = {name: told(value) for name, value in found.items() if len(value) != len(batch.rows)}
         if wrong:
             raise LmiaError(
-                f"{type(self.attack).__name__}.measure returned {wrong} for {len(batch.rows)} pairs.",
+                f"{name}.measure returned {wrong} for {len(batch.rows)} pairs.",
                 "Every measurement needs one row a pair; tell the attack's author.",
             )
+        if before != _state(target, batch):
+            remedy = (
+                "All that comes after it would be of another model: it must put back what it sets; tell its author."
+            )
+            raise LmiaError(f"{name}.measure changed the model's weights or mode, or the batch.", remedy)
         return {name: value.detach().float().cpu().numpy() for name, value in found.items()}
+
+
+def _state(target: Target, batch: Batch) -> tuple[object, ...]:
+    """Tell whether the model and the batch are as they were: the mode, and how often each tensor was written to."""
+    tensors = (*target.parameters(), *target.buffers(), batch.pixels, batch.tokens)
+    return target.training, *(tensor._version for tensor in tensors)

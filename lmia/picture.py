@@ -18,6 +18,8 @@ T = TypeVar("T")
 
 MAX_PIXELS = 50_000_000
 """Pictures that claim more pixels than this are refused before they are decoded."""
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM")
+"""What is decoded. Pillow knows more, and would hand EPS to another program, Ghostscript, to run."""
 MAX_ASPECT = 200
 """Longer strips are refused: resized to a model's height, one would fill the memory."""
 
@@ -107,7 +109,7 @@ def _decoded(pair: Pair, max_pixels: int) -> tuple[Image.Image, Callable[..., Fa
         pixels = pair.image.convert("RGB")
         return pixels, _of_file(pair, pixels, pixels.tobytes(), "pixels", "")
     try:
-        image = Image.open(io.BytesIO(pair.image))
+        image = Image.open(io.BytesIO(pair.image), formats=FORMATS)
         if image.width * image.height > max_pixels:
             return Rejected(pair.key, "decompression bomb")
         if max(image.size) > MAX_ASPECT * min(image.size):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Iterable, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -13,6 +15,7 @@ import pluggy
 
 from lmia import hookspecs
 from lmia.attack import NEEDS, REQUIRES, Attack
+from lmia.contained import contained
 from lmia.defence import Defence
 from lmia.errors import LmiaError, nearest
 from lmia.source import Source
@@ -74,20 +77,24 @@ class Registry:
     def _load(self, point: EntryPoint) -> None:
         distribution, version = (point.dist.name, point.dist.version) if point.dist else ("?", "?")
         try:
-            module = point.load()
-            self.manager.register(module, name=f"{distribution}:{point.name}")
-            self.manager.check_pending()
-            self._check_hooks(module)
-            found = [
-                _plugin(kind, cls, distribution, version)
-                for kind, hook in _HOOKS.items()
-                for cls in (getattr(module, hook)() if hasattr(module, hook) else ())
-            ]
-        except (Exception, SystemExit) as error:  # whatever a stranger's module raises
+            with contained(f"The plugin '{point.name}'"), redirect_stdout(sys.stderr):  # a config may be printed there
+                found = self._brought(point, distribution, version)
+        except Exception as error:  # whatever a stranger's module raises
             self.manager.unregister(name=f"{distribution}:{point.name}")
             reason = " ".join(str(error).split()) or "no message"
             found = [Plugin("broken", point.name, None, distribution, version, f"{type(error).__name__}: {reason}")]
         self._plugins += found
+
+    def _brought(self, point: EntryPoint, distribution: str, version: str) -> list[Plugin]:
+        module = point.load()
+        self.manager.register(module, name=f"{distribution}:{point.name}")
+        self.manager.check_pending()
+        self._check_hooks(module)
+        return [
+            _plugin(kind, cls, distribution, version)
+            for kind, hook in _HOOKS.items()
+            for cls in (getattr(module, hook)() if hasattr(module, hook) else ())
+        ]
 
     def _check_hooks(self, module: object) -> None:
         """Refuse a module that does nothing, or whose hook would not be called for want of its mark."""
@@ -157,7 +164,7 @@ class Registry:
             claimed: dict[str, object] | None = plugin.cls.claims(spec) if plugin.cls else None
         except LmiaError:
             raise
-        except Exception as error:  # whatever a stranger's class raises
+        except (Exception, SystemExit) as error:  # whatever a stranger's class raises
             reason = f"{type(error).__name__} in claims: {error}"
             self._plugins.remove(plugin)
             self._plugins.append(replace(plugin, kind="broken", cls=None, summary=reason))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 
 import numpy as np
@@ -10,7 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lmia.attack import Attack
+from lmia.contained import contained
 from lmia.errors import LmiaError
+from lmia.returned import told
 from lmia.samples import Known, Samples
 
 CHUNK = 8192
@@ -24,7 +28,7 @@ _ARRAYS = {
 
 
 def only(samples: Samples, attack: Attack, measured: str | None = None) -> Samples:
-    """Return the samples with the arrays that the attack declared, and no others; nothing is copied.
+    """Return the samples with the arrays that the attack declared, and no others; no array is copied.
 
     Args:
         samples: with the arrays of all attacks.
@@ -39,13 +43,17 @@ def only(samples: Samples, attack: Attack, measured: str | None = None) -> Sampl
     for name in ("cosine", "view_image", "view_text"):
         if name in arrays:
             arrays[name] = arrays[name][:, : len(views)]
-    return Samples(samples.ids, samples.captions, views, arrays, kept)
+    return Samples(samples.ids, tuple(samples.captions), views, arrays, kept)
 
 
 def fitted(attack: Attack, known: Known) -> Attack:
-    """Return a fitted copy of the attack; the global random state is the seed's inside, and untouched outside."""
-    attack = deepcopy(attack)
-    with torch.random.fork_rng(devices=[]):
+    """Return a fitted copy of the attack; the global random state is the seed's inside, and untouched outside.
+
+    Raises:
+        LmiaError: the attack changed what it was given, or tried to end the program.
+    """
+    attack, name = deepcopy(attack), type(attack).__name__.lower()
+    with contained(f"The attack '{name}'"), _kept(name, known.nonmembers, known.pool, known.members):
         torch.manual_seed(known.seed)
         attack.fit(known)
     return attack
@@ -55,17 +63,17 @@ def score(attack: Attack, name: str, samples: Samples, seed: int) -> Tensor:
     """Score samples in chunks of fixed size, `(n,)` float64.
 
     Raises:
-        LmiaError: the attack returned another shape, or a score that is not finite.
+        LmiaError: the attack returned another shape, or a score that is not finite; it changed what it was given, or tried
+            to end the program.
     """
     parts = []
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
+    with contained(f"The attack '{name}'"), _kept(name, samples), torch.no_grad():
         torch.manual_seed(seed)
         for chunk in samples.chunks(CHUNK):
-            scores = attack.score(chunk)
-            if not isinstance(scores, Tensor) or scores.shape != (len(chunk),):
-                shape = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
+            scores: object = attack.score(chunk)
+            if not isinstance(scores, Tensor) or scores.shape != (len(chunk),) or scores.is_complex():
                 raise LmiaError(
-                    f"The attack '{name}' returned {shape} for {len(chunk)} samples.",
+                    f"The attack '{name}' returned {told(scores)} for {len(chunk)} samples.",
                     f"Its score must return ({len(chunk)},), one number a sample; tell its author.",
                 )
             parts.append(scores.detach().double().cpu())
@@ -77,6 +85,17 @@ def score(attack: Attack, name: str, samples: Samples, seed: int) -> Tensor:
             "No number is made of that; leave the attack out, or tell its author.",
         )
     return found
+
+
+@contextmanager
+def _kept(name: str, *given: Samples | None) -> Iterator[None]:
+    """Refuse an attack that changes its samples: the next one reads the same memory."""
+    arrays = [array for one in given if one for array in (one.ids, *one.arrays.values(), *one.measured.values())]
+    before = [array._version for array in arrays]
+    yield
+    if before != [array._version for array in arrays]:
+        remedy = "Other attacks read the same memory: it must work on copies; tell its author."
+        raise LmiaError(f"The attack '{name}' changed the samples that it was given.", remedy)
 
 
 def folds(groups: NDArray[np.int64], seed: int) -> NDArray[np.int8]:

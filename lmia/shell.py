@@ -7,6 +7,8 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from traceback import format_exception
+from types import TracebackType
 
 from lmia.errors import LmiaError, nearest
 from lmia.faults import out_of_memory, ran_out
@@ -73,6 +75,7 @@ _CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit code."""
+    sys.excepthook = _traced
     sys.exit(run(list(sys.argv[1:] if argv is None else argv)))
 
 
@@ -158,6 +161,15 @@ def _interrupted(code: int = 130) -> int:
 
 
 def _say(problem: str, remedy: str) -> int:
-    """Print two lines, whatever line breaks a message from elsewhere holds."""
-    print(f"lmia: {' '.join(problem.split())}\n{' '.join(remedy.split())}", file=sys.stderr)
+    """Print two lines, whatever line breaks and escape sequences a message from elsewhere holds."""
+    from lmia.report.visible import visible
+
+    print(visible(f"lmia: {' '.join(problem.split())}\n{' '.join(remedy.split())}", lines=True), file=sys.stderr)
     return 2
+
+
+def _traced(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print a traceback as Python does, with what cannot be seen written out: its last line may quote data."""
+    from lmia.report.visible import visible
+
+    print(visible("".join(format_exception(kind, error, trace)), lines=True), end="", file=sys.stderr)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -11,6 +11,9 @@ from PIL import Image
 
 from lmia.errors import LmiaError
 from lmia.settings import Made
+
+HELD = 512 << 20
+"""Bytes of files that are held at once, or one file that is larger: few bytes can unpack to many large ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,3 +200,33 @@ def expected(source: Source, pairs: int) -> int:
         (50, 30)
     """
     return source.expected(pairs) if isinstance(source, Selection) else pairs
+
+
+def together(records: Iterable[object], size: int, held: int = HELD) -> Iterator[list[Pair | Rejected]]:
+    """Yield records in groups of `size`, smaller ones where their files are large.
+
+    Args:
+        records: as a source reads them.
+        size: records of a group.
+        held: bytes after which a group ends.
+
+    Raises:
+        LmiaError: the source yields something else.
+
+    Example:
+        >>> [len(group) for group in together([Pair(str(i), "a", b"file") for i in range(5)], 4, held=10)]
+        [3, 2]
+    """
+    group: list[Pair | Rejected] = []
+    size_of_files = 0
+    for record in records:
+        if not isinstance(record, Pair | Rejected):
+            problem = f"A source yielded {type(record).__name__}: neither a Pair nor a Rejected."
+            raise LmiaError(problem, "Tell its author; `lmia.testing.check_source` finds this.")
+        group.append(record)
+        size_of_files += len(record.image) if isinstance(record, Pair) and isinstance(record.image, bytes) else 0
+        if len(group) == size or size_of_files >= held:
+            yield group
+            group, size_of_files = [], 0
+    if group:
+        yield group

@@ -34,6 +34,8 @@ LAYERS = {
         *(
             "hookspecs",
             "registry",
+            "contained",
+            "returned",
             "keys",
             "looks",
             "picture",
@@ -44,6 +46,7 @@ LAYERS = {
             "underway",
             "steadiness",
             "companions",
+            "guarded",
             "store",
             "gather",
             "measurement",

@@ -88,13 +88,14 @@ def _make(argv: Sequence[str]) -> int:
     rejected = ", ".join(f"{count} {reason}" for reason, count in chosen.rejected.items())
     print(f"Items: {len(made.key.items)}; rejected: {visible(rejected) or 'none'}; not drawn: {chosen.left_out}.")
     for line in survived(made):
-        print(line)
+        print(visible(line))
     if args.seed is not None:
         print("Warning: made from a seed, a rehearsal. What is to prove anything is made without --seed.")
     print(f"Commitment: {made.key.commitment}")
-    print(f"1. Make the commitment known, with a date nobody can dispute (it is in {args.out / COMMITMENT}).")
-    print(f"2. Publish what is in {args.out / PUBLISH}, and nothing else of these pictures.")
-    print(f"3. Keep {args.out / SEALED} to yourself; without it there is no test, and who sees it can spoil one.")
+    place = {name: visible(str(args.out / name)) for name in (COMMITMENT, PUBLISH, SEALED)}
+    print(f"1. Make the commitment known, with a date nobody can dispute (it is in {place[COMMITMENT]}).")
+    print(f"2. Publish what is in {place[PUBLISH]}, and nothing else of these pictures.")
+    print(f"3. Keep {place[SEALED]} to yourself; without it there is no test, and who sees it can spoil one.")
     return 0
 
 
@@ -124,7 +125,7 @@ def _test(argv: Sequence[str]) -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     write_aside(args.out / "canary.json", (json.dumps(data, indent=2, allow_nan=False) + "\n").encode())
     for line in [*lines, *LIMITS]:
-        print(line)
+        print(visible(line))
     print(f"Written: {visible(str(args.out / 'canary.json'))}")
     return 0
 

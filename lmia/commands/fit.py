@@ -16,6 +16,7 @@ from lmia.flags import Flag, Tree, put, read_config, split
 from lmia.guide import section
 from lmia.quiet import quiet
 from lmia.registry import registry
+from lmia.report.visible import visible
 from lmia.request import defences, thing
 from lmia.specs import source_config, target_config
 from lmia.subcommand import SubcommandCLI
@@ -92,7 +93,7 @@ def main(argv: Sequence[str]) -> int:
     with quiet():
         cli = FitCLI(tree)
     if cli.trainer.is_global_zero:
-        print(said(cli.result, Path(str(tree.get("out", "lmia-fit")))))
+        print(visible(said(cli.result, Path(str(tree.get("out", "lmia-fit")))), lines=True))
     return 0
 
 

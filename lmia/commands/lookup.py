@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -21,6 +19,7 @@ from lmia.overlap.index import Part, columns_of, parts_of
 from lmia.overlap.lookup import HINTS, LISTED, NEAR, Listing, addresses, look_up, nearest, of_this_model
 from lmia.overlap.pictures import unicode
 from lmia.report.aside import write_aside
+from lmia.report.spreadsheet import as_csv
 from lmia.report.visible import visible
 from lmia.source import Source
 
@@ -84,11 +83,9 @@ def main(argv: Sequence[str]) -> int:
     found = list(_findings(mine, listing, parts))
     for line in [*lines(mine, listing, len(parts)), *doubts, *_shown(found)]:
         print(visible(line))
-    text = io.StringIO()
     header = ("key", "answer", "rule", "table", "row", "url", "cosine")
-    csv.writer(text).writerows([header, *(row for rows in found for row in rows)])
     args.out.mkdir(parents=True, exist_ok=True)
-    write_aside(args.out / "lookup.csv", text.getvalue().encode())
+    write_aside(args.out / "lookup.csv", as_csv([header, *(row for rows in found for row in rows)]))
     print(visible(f"Written: {args.out / 'lookup.csv'}, a line for every picture and finding."))
     print(LIMIT)
     return 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from lmia.keys import unique_keys
 from lmia.overlap.check import Found
 from lmia.overlap.pictures import Pictures, unicode
 from lmia.report.aside import write_aside
+from lmia.report.spreadsheet import as_csv
 from lmia.source import Pair, Source
 
 _SCHEMA = pa.schema(
@@ -61,12 +61,9 @@ def copies_table(roles: Mapping[str, Pictures], found: Found) -> bytes:
     `record` is a row's position among all records of its role, from 0: keys may stand there twice.
     """
     names = [(role, key, place) for role, one in roles.items() for key, place in zip(one.keys, one.places, strict=True)]
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(["role", "key", "record", "why", "rule", "of_role", "of_key", "of_record", "detail"])
-    for copy in found.copies:
-        writer.writerow([*names[copy.row], copy.why, copy.rule, *names[copy.of], copy.detail])
-    return text.getvalue().encode()
+    head = ("role", "key", "record", "why", "rule", "of_role", "of_key", "of_record", "detail")
+    rows = [(*names[copy.row], copy.why, copy.rule, *names[copy.of], copy.detail) for copy in found.copies]
+    return as_csv([head, *rows])
 
 
 def write_clean(

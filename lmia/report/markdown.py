@@ -15,6 +15,7 @@ from lmia.report.visible import visible
 
 NAME = "report.md"
 _MARKUP = re.compile(r"([\\`*_{}\[\]|~#!$])")
+_LINK = re.compile(r"(?i)(?<=www)\.")  # which some viewers make a link of, without being asked
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
@@ -59,7 +60,7 @@ def escape(text: str) -> str:
         '\\*bold\\* \\[x\\](http:\\//y)'
     """
     shown = "".join(_ENTITIES.get(char, char) for char in _MARKUP.sub(r"\\\1", visible(text)))
-    return shown.replace("://", ":\\//")
+    return _LINK.sub(r"\\.", shown.replace("://", ":\\//"))
 
 
 def config_yaml(report: AuditReport) -> str:

@@ -230,6 +230,6 @@ def _markdown(
 def _table(shown: Sequence[dict[str, str]]) -> str:
     if not shown:
         return "There is no finished cell."
-    head = [list(shown[0]), ["---"] * len(shown[0])]
+    head = [[escape(name) for name in shown[0]], ["---"] * len(shown[0])]
     body = [[escape(text) for text in line.values()] for line in shown]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in [*head, *body])

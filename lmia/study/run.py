@@ -22,6 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from lmia.alone import alone
 from lmia.errors import LmiaError
+from lmia.report.visible import visible
 from lmia.study.cell import audit, close, finished, train, unfinished
 from lmia.study.grid import Cell
 
@@ -105,7 +106,7 @@ def make(group: Sequence[Cell], out: Path, tell: Tell | None = None) -> None:
         except LmiaError as error:
             failed = f"{error.problem} {error.remedy}"
         for cell in group:
-            print(f"cell {cell.name}: {failed or 'auditing'}", file=log)
+            print(visible(f"cell {cell.name}: {failed or 'auditing'}"), file=log)
             if failed:
                 close(cell, out, {"failed": failed})
             else:
@@ -159,9 +160,11 @@ def _told(cells: int, done: int) -> Iterator[Tell]:
     console = Console(file=sys.stderr)
     if not console.is_terminal:
         count = iter(range(done + 1, cells + 1))
-        yield lambda cell: print(f"cell {next(count, cells)} of {cells}: {cell.name}", file=console.file, flush=True)
+        yield lambda cell: print(
+            visible(f"cell {next(count, cells)} of {cells}: {cell.name}"), file=console.file, flush=True
+        )
         return
     columns = (TextColumn("Cells"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, TextColumn("{task.fields[last]}"), console=console) as bar:
+    with Progress(*columns, TextColumn("{task.fields[last]}", markup=False), console=console) as bar:
         task = bar.add_task("cells", total=cells, completed=done, last="")
-        yield lambda cell: bar.update(task, advance=1, last=cell.name)
+        yield lambda cell: bar.update(task, advance=1, last=visible(cell.name))

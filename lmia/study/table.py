@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -14,6 +12,7 @@ import pyarrow.parquet as pq
 
 from lmia.evidence.estimate import Estimate
 from lmia.membership import NAME as MANIFEST_FILE
+from lmia.report import spreadsheet
 from lmia.report.run import read_run
 from lmia.study.cell import CELLS, TRAININGS, figures, finished
 from lmia.study.grid import Cell
@@ -122,17 +121,13 @@ def _reference(study: Study, row: Row, there: Sequence[Row]) -> Row | None:
 
 
 def as_csv(lines: Sequence[Row]) -> bytes:
-    r"""Write rows as CSV: six figures, empty where there is nothing.
+    r"""Write rows as CSV, their names first; see `lmia.report.spreadsheet`.
 
     Example:
         >>> as_csv([{"a": 0.25, "b": None}])
         b'a,b\n0.25,\n'
     """
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(list(lines[0]) if lines else [])
-    writer.writerows([[_cell(value) for value in row.values()] for row in lines])
-    return text.getvalue().encode("utf-8")
+    return spreadsheet.as_csv([list(lines[0]) if lines else [], *(list(row.values()) for row in lines)])
 
 
 def as_parquet(lines: Sequence[Row]) -> bytes:
@@ -146,9 +141,3 @@ def as_parquet(lines: Sequence[Row]) -> bytes:
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table(columns), sink, compression="zstd", store_schema=False)
     return bytes(sink.getvalue().to_pybytes())
-
-
-def _cell(value: str | float | None) -> str:
-    if value is None:
-        return ""
-    return f"{value:.6g}" if isinstance(value, float) else str(value)

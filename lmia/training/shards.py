@@ -9,6 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from lmia.membership import Membership
+from lmia.picture import FORMATS
 from lmia.source import Pair, Source
 
 PAIRS = 1000
@@ -65,7 +66,7 @@ def _write(path: Path, pairs: list[tuple[str, Pair]]) -> None:
 
 def _file(pair: Pair) -> tuple[bytes, str]:
     if isinstance(pair.image, bytes):
-        with Image.open(io.BytesIO(pair.image)) as image:
+        with Image.open(io.BytesIO(pair.image), formats=FORMATS) as image:
             kind = (image.format or "png").lower()
         return pair.image, "jpg" if kind == "jpeg" else kind
     buffer = io.BytesIO()

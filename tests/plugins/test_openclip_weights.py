@@ -1,8 +1,11 @@
 """Checkpoint files: what is read, what is refused, and that nothing in them ever runs."""
 
 import hashlib
+import io
 import os
 import pickle
+import struct
+import tarfile
 import zipfile
 
 import open_clip
@@ -58,6 +61,64 @@ def test_code_in_a_checkpoint_does_not_run(form, tmp_path):
         torch.save(trap if form == "torch" else {**STATE, "extra": trap}, path)
     assert "holds more than tensors" in refused(path)
     assert not trap.place.exists()
+
+
+def _tarred(path, trap):
+    """As torch saved before 2017: a tar whose members it would unpack and unpickle."""
+    with tarfile.open(path, "w") as tar:
+        for name in ("sys_info", "pickle", "storages", "tensors", "../../up", "/abs"):
+            data = pickle.dumps(trap)
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+        link = tarfile.TarInfo("link")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        tar.addfile(link)
+
+
+def _scripted(path, trap):
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in ("data.pkl", "constants.pkl", "version"):
+            archive.writestr(f"archive/{name}", pickle.dumps(trap))
+
+
+DISGUISED = {
+    "a pickle called safetensors": ("weights.safetensors", lambda path, trap: path.write_bytes(pickle.dumps(trap))),
+    "a zip called safetensors": ("weights.safetensors", lambda path, trap: torch.save({"a": trap}, path)),
+    "a tar of old": ("weights.pt", _tarred),
+    "a tar called bin": ("weights.bin", _tarred),
+    "a tar called safetensors": ("weights.safetensors", _tarred),
+    "an archive of TorchScript": ("weights.pt", _scripted),
+    "pickles one after the other": (
+        "weights.pth",
+        lambda path, trap: path.write_bytes(pickle.dumps(1) * 4 + pickle.dumps(trap)),
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "write"), DISGUISED.values(), ids=DISGUISED)
+def test_code_in_disguise_does_not_run_and_nothing_is_unpacked(name, write, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    trap, path = Trap(), tmp_path / name
+    trap.place = tmp_path / "sprung"
+    write(path, trap)
+    assert "\n" not in refused(path)
+    assert sorted(found.name for found in tmp_path.rglob("*")) == sorted(["here", name])
+
+
+@pytest.mark.parametrize("size", [1 << 62, 1 << 40, 200 << 20])
+def test_a_header_that_claims_to_be_huge_is_refused(size, tmp_path):
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(struct.pack("<Q", size) + b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}' + bytes(99))
+    assert "cannot be read as a checkpoint" in refused(path)
+
+
+def test_a_tensor_that_claims_more_than_the_file_holds_is_refused(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    head = b'{"a":{"dtype":"F32","shape":[1099511627776],"data_offsets":[0,4398046511104]}}'
+    path.write_bytes(struct.pack("<Q", len(head)) + head + bytes(99))
+    assert "cannot be read as a checkpoint" in refused(path)
 
 
 @pytest.mark.parametrize("suffix", ["pt", "safetensors"])
