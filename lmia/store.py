@@ -90,28 +90,23 @@ class Store:
     def array(self, name: str, shard: str) -> NDArray[Any]:
         """Map an array of a shard into memory, read-only."""
         path = self._array(name, shard)
-        try:
-            loaded: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError) as error:
-            raise LmiaError(f"The cached array {path} cannot be read: {error}.", "Delete it and run again.") from error
-        return loaded
+        with _reading("array", path):
+            return mapped(path)
 
     def measured(self, name: str, shard: str) -> dict[str, NDArray[Any]]:
         """Read what an attack measured of a shard, by the attack's own names."""
         path = self._array(name, shard)
-        try:
-            with np.load(path, allow_pickle=False) as bundle:
-                return {key: bundle[key] for key in bundle.files}
-        except (OSError, ValueError) as error:
-            raise LmiaError(f"The cached array {path} cannot be read: {error}.", "Delete it and run again.") from error
+        with _reading("array", path), np.load(path, allow_pickle=False) as bundle:
+            return {key: bundle[key] for key in bundle.files}
 
     def pairs(self, shard: str) -> tuple[pa.Table, list[Rejected]]:
         """Read a shard's rows (key, caption and facts) and what was rejected."""
         path = self._pairs(shard)
-        try:
+        with _reading("table", path):
             table = pq.read_table(path)
-        except (OSError, pa.ArrowInvalid) as error:
-            raise LmiaError(f"The cached table {path} cannot be read: {error}.", "Delete it and run again.") from error
+            table.validate(full=True)
+            if table.schema != _SCHEMA or table["key"].null_count:
+                raise ValueError("its columns are not those of rows")
         bad = table.filter(pa.compute.is_valid(table["reason"])).select(["key", "reason"]).to_pylist()
         kept = table.filter(pa.compute.is_null(table["reason"])).select(list(_ROWS))
         return kept, [Rejected(row["key"], row["reason"]) for row in bad]
@@ -121,6 +116,36 @@ class Store:
 
     def _pairs(self, shard: str) -> Path:
         return self.folder / "pairs" / f"{shard}.{FORMAT}.parquet"
+
+
+def mapped(path: Path) -> NDArray[Any]:
+    """Map an array of a `.npy` file into memory, read-only, once its length is what its head says.
+
+    Raises:
+        Exception: whatever numpy makes of a damaged file.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     np.save(Path(folder, "a.npy"), np.arange(3))
+        ...     mapped(Path(folder, "a.npy")).tolist()
+        [0, 1, 2]
+    """
+    loaded = np.load(path, mmap_mode="r", allow_pickle=False)
+    if not isinstance(loaded, np.memmap):
+        raise ValueError("it holds no array")
+    if loaded.offset + loaded.nbytes != path.stat().st_size:
+        raise ValueError(f"it is not as long as its head says ({loaded.shape}, {loaded.dtype})")
+    return loaded
+
+
+@contextmanager
+def _reading(what: str, path: Path) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # a damaged file makes its reader raise what it likes
+        said = " ".join(str(error).split())[:200] or type(error).__name__
+        raise LmiaError(f"The cached {what} {path} cannot be read: {said}.", "Delete it and run again.") from error
 
 
 @contextmanager

@@ -42,7 +42,7 @@ def from_json(text: str) -> AuditReport:
         LmiaError: it is no JSON, another format version, or a field is missing, unknown or of the wrong kind.
     """
     try:
-        data = json.loads(text, parse_constant=_no_constant)
+        data = json.loads(text, parse_constant=_no_constant, parse_float=_finite, parse_int=_whole)
     except (ValueError, RecursionError) as error:
         raise LmiaError(
             f"This report is not valid JSON: {error}.", "Give the report.json that an audit wrote."
@@ -123,6 +123,18 @@ def _dot(where: str, name: str) -> str:
 
 def _no_constant(word: str) -> NoReturn:
     raise ValueError(f"it holds {word}")
+
+
+def _finite(word: str) -> float:
+    if math.isfinite(number := float(word)):
+        return number
+    raise ValueError(f"it holds {word:.60}")
+
+
+def _whole(word: str) -> int:
+    if abs(number := int(word)) < 1 << 64:
+        return number
+    raise ValueError(f"it holds {word:.60}, which is no count")
 
 
 def _wrong(where: str, what: str) -> LmiaError:
