@@ -183,7 +183,7 @@ def _read(path: str, known: Sequence[str]) -> Tree:
         found = get_loader("yaml")(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise LmiaError(f"The config {path} cannot be read: {error.strerror}.", "Give --config FILE.yaml.") from error
-    except (ValueError, RecursionError, yaml.YAMLError) as error:  # ValueError: no UTF-8, no date, no number
+    except (ValueError, RecursionError, yaml.YAMLError) as error:  # ValueError: no UTF-8, no number
         raise LmiaError(f"The config {path} is not YAML: {' '.join(str(error).split())}.", "Mend that line.") from error
     if not isinstance(found, dict):
         raise LmiaError(f"The config {path} holds no keys.", f"Known: {', '.join(known)}.")

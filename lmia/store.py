@@ -96,7 +96,7 @@ class Store:
     def measured(self, name: str, shard: str) -> dict[str, NDArray[Any]]:
         """Read what an attack measured of a shard, by the attack's own names."""
         path = self._array(name, shard)
-        with _reading("array", path), np.load(path, allow_pickle=False) as bundle:
+        with _reading("array", path), path.open("rb") as file, np.load(file, allow_pickle=False) as bundle:
             return {key: bundle[key] for key in bundle.files}
 
     def pairs(self, shard: str) -> tuple[pa.Table, list[Rejected]]:
@@ -131,9 +131,7 @@ def mapped(path: Path) -> NDArray[Any]:
         ...     mapped(Path(folder, "a.npy")).tolist()
         [0, 1, 2]
     """
-    loaded = np.load(path, mmap_mode="r", allow_pickle=False)
-    if not isinstance(loaded, np.memmap):
-        raise ValueError("it holds no array")
+    loaded = np.lib.format.open_memmap(path, mode="r")  # which unpickles nothing
     if loaded.offset + loaded.nbytes != path.stat().st_size:
         raise ValueError(f"it is not as long as its head says ({loaded.shape}, {loaded.dtype})")
     return loaded

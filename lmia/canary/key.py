@@ -178,7 +178,7 @@ def _check_kinds(key: Key) -> None:
     """Raise a ValueError or TypeError unless the numbers are numbers and the secret is one."""
     whole = type(key.variants) is int and type(key.alpha) is float and type(key.rehearsal) is bool
     counts = isinstance(key.rejected, Mapping) and all(type(n) is int for n in key.rejected.values())
-    if not (whole and counts and len(bytes.fromhex(key.secret)) == 32):
+    if not (whole and counts and len(bytes.fromhex(key.secret)) <= 64):
         raise ValueError("a number, or the secret, is none")
 
 

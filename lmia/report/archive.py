@@ -17,6 +17,8 @@ from lmia.report.aside import write_aside
 from lmia.report.model import FORMAT, AuditReport
 
 NAME = "report.json"
+_DIGITS = 300
+"""More, and a whole number cannot be written as a float."""
 
 
 def to_json(report: AuditReport) -> str:
@@ -132,9 +134,9 @@ def _finite(word: str) -> float:
 
 
 def _whole(word: str) -> int:
-    if abs(number := int(word)) < 1 << 64:
-        return number
-    raise ValueError(f"it holds {word:.60}, which is no count")
+    if len(word) <= _DIGITS:
+        return int(word)
+    raise ValueError(f"it holds {word:.60}...")
 
 
 def _wrong(where: str, what: str) -> LmiaError:

@@ -432,6 +432,6 @@ def test_an_index_with_a_column_twice_is_refused(world, tmp_path):
 
 
 def test_an_index_cell_beyond_python_is_a_sentence(world, tmp_path):
-    pq.write_table(pa.table({"url": pa.array([2**62], pa.timestamp("s"))}), tmp_path / "index.parquet")
+    pq.write_table(pa.table({"url": pa.array([2**62], pa.timestamp("ms"))}), tmp_path / "index.parquet")
     with pytest.raises(LmiaError, match=r"index.parquet' cannot be read"):
         look_up(world[2], [Part(tmp_path / "index.parquet")])

@@ -35,7 +35,7 @@ def main() -> int:
 
 def _apart(name: str, inputs: range | list[int], seed: int) -> tuple[Outcome | None, int]:
     """Feed a reader in a process of its own, which an input may bring down; return what came, and the last input."""
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("fork")
     last, (ours, theirs) = context.Value(c_int64, -1), context.Pipe(duplex=False)
     process = context.Process(target=_feed, args=(name, inputs, seed, theirs, last))
     process.start()
@@ -69,11 +69,12 @@ def _report(name: str, found: Outcome | None, last: int) -> bool:
         f"  {len(found.broken):4} broke  {found.seconds:7.1f} s",
         flush=True,
     )
-    seen: set[str] = set()
+    kinds: dict[tuple[str, str], list[int]] = {}
     for number, said in found.broken.items():
-        if (last_line := said.strip().splitlines()[-1][:120]) not in seen:
-            print(f"--- {name} --only {number}\n{said[-2500:]}")
-        seen.add(last_line)
+        place = [line.strip() for line in said.splitlines() if line.startswith('  File "')][-1:]
+        kinds.setdefault((said.strip().splitlines()[-1].partition(":")[0], *place), []).append(number)
+    for numbers in kinds.values():
+        print(f"--- {len(numbers)} like --only {numbers[0]}\n{found.broken[numbers[0]][-2500:]}")
     return bool(found.broken)
 
 

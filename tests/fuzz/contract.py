@@ -91,7 +91,7 @@ def fuzz(name: str, feed: Feed, folder: Path, inputs: Iterable[int], seed: int =
         try:
             judge(feed(folder, Random(f"{name} {seed} {number}")), found)
         except (Exception, _Slow) as error:
-            found.broken[number] = "".join(traceback.format_exception(error)[-12:])
+            found.broken[number] = "".join(traceback.format_exception(error)[-9:])
     found.seconds = time.perf_counter() - began
     return found
 

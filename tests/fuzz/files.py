@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -286,7 +287,7 @@ def _sheet(
 
 
 def _cells(cells: list[object]) -> pa.Array:
-    try:
-        return pa.array(cells)
-    except (pa.ArrowException, ValueError, OverflowError):  # of several kinds, or no Unicode
-        return column_of(cells)
+    with contextlib.suppress(pa.ArrowException, ValueError, OverflowError):  # of several kinds, or no Unicode
+        if "struct<>" not in str((column := pa.array(cells)).type):  # which parquet does not have
+            return column
+    return column_of(cells)

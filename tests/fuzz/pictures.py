@@ -105,7 +105,7 @@ def tokenizers() -> tuple[Callable[[Sequence[str]], object], ...]:
 
 def captions(folder: Path, dice: Random) -> Case:
     """A caption, now and then of a million letters: rejected, or tokens; harmless in a terminal, and comparable."""
-    caption = long_text(dice) if dice.random() < 0.01 else text(dice)
+    caption = long_text(dice) if dice.random() < 0.002 else text(dice)
     pair = Pair("k", caption, Image.new("RGB", (2, 2)))
     return Case(lambda: _said(pair, dice.choice(tokenizers())), 1)
 

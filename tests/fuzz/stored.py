@@ -26,7 +26,7 @@ from lmia.altered import differences
 from lmia.canary.key import Item, Key, canonical, choose, read_key
 from lmia.canary.trial import Variants
 from lmia.canary.words import power_lines
-from lmia.commands import compare, show, verify
+from lmia.commands import canary, compare, show, verify
 from lmia.picture import open_pair
 from lmia.seal import Parts, Seal, read_seal, write_seal
 from lmia.source import Pair
@@ -52,7 +52,7 @@ def _run() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="fuzz"))
     roles = {"members": Noise(0, 40), "nonmembers": Noise(100, 140), "known_nonmembers": Noise(200, 230)}
     with contextlib.redirect_stdout(io.StringIO()):
-        audit(folder, [CSA()], roles=roles, target=Matrices("0:40", leak=0.7), fpr=[0.1], workers=0)
+        audit(folder, [CSA()], roles=roles, target=Matrices("0:40", leak=0.7), workers=0)
     return folder / "out"
 
 
@@ -123,6 +123,7 @@ def key(folder: Path, dice: Random) -> Case:
     def ask() -> None:
         found = read_key(folder / "key.json", commitment)
         Variants(found, folder).check()
+        canary._check_alpha(found.alpha)
         power_lines(len(found.items), found.variants, found.alpha)
 
     return Case(nothing(ask))
