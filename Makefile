@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: help audit test proofs lint format bench known-faults docs clean
+.PHONY: help audit test proofs fuzz lint format bench known-faults docs clean
 help:  ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -24,6 +24,9 @@ test: $(VENV)/.stamp  ## install, and run the tests
 
 proofs: $(VENV)/.stamp  ## the slow proofs: many seeds, real pictures from a package, other devices
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) -m 'slow or network or gpu'
+
+fuzz: $(VENV)/.stamp  ## ten thousand broken inputs for every reader; READERS="tar table", INPUTS and SEED choose
+	PYTHONPATH=tests OMP_NUM_THREADS=1 $(BIN)/python -m fuzz $(READERS) $(if $(INPUTS),--inputs $(INPUTS)) --seed $(or $(SEED),0)
 
 lint: $(VENV)/.stamp  ## ruff and mypy
 	$(BIN)/ruff check .

@@ -14,6 +14,9 @@ from lmia.errors import LmiaError, nearest
 
 Tree = dict[str, Any]
 
+_MOST = 10_000
+"""So many keys and values a config may have. A few anchors in anchors make more than any memory holds."""
+
 ROLES = ("members", "nonmembers", "known_nonmembers", "known_members", "pool", "suspects")
 TOP = (
     "trainer",
@@ -180,11 +183,26 @@ def _read(path: str, known: Sequence[str]) -> Tree:
         found = get_loader("yaml")(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise LmiaError(f"The config {path} cannot be read: {error.strerror}.", "Give --config FILE.yaml.") from error
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
+    except (ValueError, RecursionError, yaml.YAMLError) as error:  # ValueError: no UTF-8, no number
         raise LmiaError(f"The config {path} is not YAML: {' '.join(str(error).split())}.", "Mend that line.") from error
     if not isinstance(found, dict):
         raise LmiaError(f"The config {path} holds no keys.", f"Known: {', '.join(known)}.")
+    if _size(found) > _MOST:
+        raise LmiaError(f"The config {path} says more than {_MOST:,} things.", "Write it without anchors in anchors.")
     return cast("Tree", {str(key): value for key, value in found.items()})
+
+
+def _size(tree: object) -> int:
+    """Count what is in a tree, up to a bit above `_MOST`: its anchors may hold each other, or themselves."""
+    count, waiting = 0, [tree]
+    while waiting and count <= _MOST:
+        one = waiting.pop()
+        count += 1
+        if isinstance(one, dict):
+            waiting += [*one.keys(), *one.values()]
+        elif isinstance(one, list | tuple):
+            waiting += one
+    return count
 
 
 def _merge(tree: Tree, other: Mapping[str, Any]) -> None:

@@ -20,6 +20,8 @@ MAX_PIXELS = 50_000_000
 """Pictures that claim more pixels than this are refused before they are decoded."""
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM")
 """What is decoded. Pillow knows more, and would hand EPS to another program, Ghostscript, to run."""
+MAX_CAPTION = 1 << 20
+"""Longer captions, in letters, are refused: no model reads a thousandth of them."""
 MAX_ASPECT = 200
 """Longer strips are refused: resized to a model's height, one would fill the memory."""
 
@@ -56,7 +58,7 @@ def open_pair(pair: Pair, max_pixels: int = MAX_PIXELS) -> tuple[Image.Image, Fa
 
     Returns:
         The RGB image and its facts, or `Rejected` with one of the reasons `empty caption`, `caption is not Unicode`,
-        `decompression bomb`, `extreme aspect ratio`, `image does not decode`.
+        `caption too long`, `decompression bomb`, `extreme aspect ratio`, `image is PostScript`, `image does not decode`.
 
     Example:
         >>> image, facts = open_pair(Pair("a", "a dot", Image.new("RGB", (3, 2))))
@@ -114,6 +116,8 @@ def _decoded(pair: Pair, max_pixels: int) -> tuple[Image.Image, Callable[..., Fa
             return Rejected(pair.key, "decompression bomb")
         if max(image.size) > MAX_ASPECT * min(image.size):
             return Rejected(pair.key, "extreme aspect ratio")
+        if image.format == "EPS":  # a program, which Pillow would hand to Ghostscript
+            return Rejected(pair.key, "image is PostScript")
         tables, kind = _tables(image), image.format or "unknown"
         image.load()
         pixels = image if image.mode == "RGB" else image.convert("RGB")  # which would copy
@@ -141,6 +145,8 @@ def _of_file(pair: Pair, pixels: Image.Image, raw: bytes, kind: str, tables: str
 
 
 def _unreadable(caption: str) -> str | None:
+    if len(caption) > MAX_CAPTION:
+        return "caption too long"
     try:
         caption.encode("utf-8")
     except UnicodeEncodeError:  # lone surrogates, from JSON escapes

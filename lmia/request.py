@@ -251,9 +251,8 @@ def _checked(tree: Tree) -> Tree:
     tree["trainer"] = options.checked("trainer", Trainer, tree["trainer"])
     tree["model"] = options.checked("model", FeatureExtractor, tree["model"])
     tree["data"] = options.checked("data", AuditData, tree["data"])
-    rest = {
-        name: value for name, value in tree.items() if name not in ("trainer", "model", "data", "plugin", "placebo")
-    }
+    sections = ("trainer", "model", "data", "plugin", "placebo")
+    rest = {name: value for name, value in tree.items() if name not in sections}
     return tree | options.checked("audit", run_audit, rest)
 
 
@@ -271,9 +270,11 @@ def thing(kind: Kind, config: object) -> Tree:
     assert isinstance(config, Mapping)  # it has a class path
     if odd := [key for key in config if key not in ("class_path", "init_args")]:
         raise LmiaError(f"Beside class_path stands '{odd[0]}'.", f"Write init_args: {{{odd[0]}: ...}}.")
+    if not isinstance(given := config.get("init_args") or {}, Mapping):
+        raise LmiaError(f"The init_args of {cls.__name__} are {given!r:.60}.", "Write init_args: {KEY: VALUE}.")
     args = {
         name: thing(kind, value) if isinstance(value, Mapping) and "class_path" in value else value
-        for name, value in (config.get("init_args") or {}).items()
+        for name, value in given.items()
     }
     what = f"{kind} {cls.__name__.lower()}"
     parameters = signature(cls).parameters

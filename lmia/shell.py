@@ -71,6 +71,7 @@ COMMANDS = {"audit": "lmia.cli:audit", "plugins": "lmia.cli:plugins"} | {
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM)
+_LONGEST = 4000
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -161,11 +162,16 @@ def _interrupted(code: int = 130) -> int:
 
 
 def _say(problem: str, remedy: str) -> int:
-    """Print two lines, whatever line breaks and escape sequences a message from elsewhere holds."""
+    """Print two lines, whatever a message from elsewhere holds: line breaks, escapes, or a name of a million letters."""
+    print(f"lmia: {_line(problem)}\n{_line(remedy)}", file=sys.stderr)
+    return 2
+
+
+def _line(said: str) -> str:
     from lmia.report.visible import visible
 
-    print(visible(f"lmia: {' '.join(problem.split())}\n{' '.join(remedy.split())}", lines=True), file=sys.stderr)
-    return 2
+    line = visible(" ".join(said[:_LONGEST].split()))
+    return f"{line} ..." if len(said) > _LONGEST else line
 
 
 def _traced(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

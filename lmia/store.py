@@ -104,28 +104,23 @@ class Store:
     def array(self, name: str, shard: str) -> NDArray[Any]:
         """Map an array of a shard into memory, read-only."""
         path = self._array(name, shard)
-        try:
-            loaded: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-        except _DAMAGED as error:
-            raise _unread("array", path, error) from error
-        return loaded
+        with _reading("array", path):
+            return mapped(path)
 
     def measured(self, name: str, shard: str) -> dict[str, NDArray[Any]]:
         """Read what an attack measured of a shard, by the attack's own names."""
         path = self._array(name, shard)
-        try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as bundle:
-                return {key: bundle[key] for key in bundle.files}
-        except _DAMAGED as error:
-            raise _unread("array", path, error) from error
+        with _reading("array", path), path.open("rb") as file, np.load(file, allow_pickle=False) as bundle:
+            return {key: bundle[key] for key in bundle.files}
 
     def pairs(self, shard: str) -> tuple[pa.Table, list[Rejected]]:
         """Read a shard's rows (key, caption and facts) and what was rejected."""
         path = self._pairs(shard)
-        try:
+        with _reading("table", path):
             table = pq.read_table(path)
-        except _DAMAGED as error:
-            raise _unread("table", path, error) from error
+            table.validate(full=True)
+            if table.schema != _SCHEMA or table["key"].null_count:
+                raise ValueError("its columns are not those of rows")
         bad = table.filter(pa.compute.is_valid(table["reason"])).select(["key", "reason"]).to_pylist()
         kept = table.filter(pa.compute.is_null(table["reason"])).select(list(_ROWS))
         return kept, [Rejected(row["key"], row["reason"]) for row in bad]
@@ -134,9 +129,9 @@ class Store:
         """Count a shard's pairs by the end of its table, where no reason stands; None where that cannot be read."""
         try:
             told = pq.read_metadata(self._pairs(shard))
-        except _DAMAGED:
+            reasons = [told.row_group(i).column(told.num_columns - 1).statistics for i in range(told.num_row_groups)]
+        except Exception:  # a damaged file makes its reader raise what it likes
             return None
-        reasons = [told.row_group(i).column(told.num_columns - 1).statistics for i in range(told.num_row_groups)]
         return sum(int(one.null_count) for one in reasons if one is not None)
 
     def _fits(self, name: str, shard: str, rows: int | None) -> bool:
@@ -168,6 +163,34 @@ class Store:
         return self.folder / "pairs" / f"{shard}.{FORMAT}.parquet"
 
 
+def mapped(path: Path) -> NDArray[Any]:
+    """Map an array of a `.npy` file into memory, read-only, once its length is what its head says.
+
+    Raises:
+        Exception: whatever numpy makes of a damaged file.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     np.save(Path(folder, "a.npy"), np.arange(3))
+        ...     mapped(Path(folder, "a.npy")).tolist()
+        [0, 1, 2]
+    """
+    loaded = np.lib.format.open_memmap(path, mode="r")  # which unpickles nothing
+    if loaded.offset + loaded.nbytes != path.stat().st_size:
+        raise ValueError(f"it is not as long as its head says ({loaded.shape}, {loaded.dtype})")
+    return loaded
+
+
+@contextmanager
+def _reading(what: str, path: Path) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # a damaged file makes its reader raise what it likes
+        said = " ".join(str(error).split())[:200] or type(error).__name__
+        raise LmiaError(f"The cached {what} {path} cannot be read: {said}.", "Delete it and run again.") from error
+
+
 @contextmanager
 def aside(path: Path) -> Iterator[IO[bytes]]:
     """Write a file of the cache beside its place and rename it at the end, so that a kill leaves no half file.
@@ -184,10 +207,6 @@ def aside(path: Path) -> Iterator[IO[bytes]]:
         raise LmiaError(f"The feature store cannot write '{path}': {error.strerror}.", _ROOM) from error
     with files.aside(path, _ROOM) as file:
         yield file
-
-
-def _unread(what: str, path: Path, error: Exception) -> LmiaError:
-    return LmiaError(f"The cached {what} {path} cannot be read: {error}.", "Delete it and run again.")
 
 
 def _table(rows: Iterable[tuple[str, str, Facts]], rejected: Iterable[Rejected]) -> pa.Table:

@@ -198,6 +198,7 @@ KEYS = {
     "a key of the trainer": ({"trainer": {"devicez": 1}}, "'devicez'", "Did you mean 'devices'?"),
     "an init argument": ({"plugin": [{"class_path": "WSA", "init_args": {"lamda": 1}}]}, "'lamda'", "'lam'"),
     "a key beside class_path": ({"plugin": [{"class_path": "WSA", "lam": 1}]}, "stands 'lam'", "init_args: {lam:"),
+    "init arguments that are a word": ({"plugin": [{"class_path": "WSA", "init_args": "x"}]}, "are 'x'", "KEY: VALUE"),
     "a class path": ({"plugin": [{"class_path": "wsaa"}]}, "'wsaa'", "Did you mean 'wsa'?"),
     "a class path of nowhere": ({"plugin": [{"class_path": "lmia_wsa.WSAA"}]}, "'lmia_wsa.WSAA'", "'wsa'"),
     "a class path of another kind": ({"plugin": [{"class_path": "worlds.Noise"}]}, "'worlds.Noise'", "class path"),

@@ -59,3 +59,9 @@ def test_no_file_and_no_members(tmp_path):
         times(KEYS, MEMBERS, Noise(0, 4), "seen", None)
     with pytest.raises(LmiaError, match="no members"):
         times(KEYS, None, None, "seen", tmp_path / "c.csv")
+
+
+def test_a_word_of_a_million_letters_does_not_fill_the_memory(tmp_path):
+    path = csv(tmp_path / "c.csv", f"key,seen\na,{'x' * 1_000_000}\nc,1\n")
+    with pytest.raises(LmiaError, match="holds a 'seen' of 1,000,000 letters"):
+        times(KEYS, MEMBERS, Noise(0, 4), "seen", path)

@@ -91,3 +91,19 @@ def test_put_goes_below_classes_and_through_nothing():
     assert tree == {"a": {"x": 1}, "b": "word", "c": {"class_path": "X", "init_args": {"source": {"n": 2}}}}
     with pytest.raises(LmiaError, match="b is 'word'"):
         put(tree, "b.x", 1)
+
+
+BOMBS = {
+    "anchors in anchors": "a0: &a0 [1, 2]\n"
+    + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 20)),
+    "an anchor in itself": "plugin: &a [*a]\n",
+    "a number of five thousand digits": f"seed: {'9' * 5000}\n",
+    "brackets in brackets": f"seed: {'[' * 5000}\n",
+}
+
+
+@pytest.mark.parametrize("text", BOMBS.values(), ids=BOMBS)
+def test_a_config_that_is_a_bomb_or_no_value_is_a_sentence(tmp_path, text):
+    (tmp_path / "a.yaml").write_text(text)
+    with pytest.raises(LmiaError, match=r"^The config .*(is not YAML|more than 10,000 things)"):
+        configs(split(["--config", str(tmp_path / "a.yaml")]))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lmia.looks import STATISTICS
-from lmia.picture import MAX_ASPECT, open_pair
+from lmia.picture import MAX_ASPECT, MAX_CAPTION, open_pair
 from lmia.source import Pair, Rejected
 from worlds import picture, png
 
@@ -127,3 +127,15 @@ def test_no_bytes_break_the_reader(noise, cut):
     for data in (noise, jpeg(picture(0))[:cut] + noise, png(picture(0))[:cut] + noise):
         found = open_pair(Pair("k", "x", data))
         assert isinstance(found, Rejected) or found[0].mode == "RGB"
+
+
+def test_postscript_is_rejected_before_another_program_runs_it(monkeypatch):
+    file = io.BytesIO()
+    picture(0).save(file, "EPS")
+    monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", lambda *a, **k: pytest.fail("Ghostscript was called"))
+    assert open_pair(Pair("k", "x", file.getvalue())) == Rejected("k", "image is PostScript")
+
+
+def test_a_caption_of_more_than_a_million_letters_is_rejected():
+    assert open_pair(Pair("k", "x" * MAX_CAPTION, png(picture(0))))[1].format == "PNG"
+    assert open_pair(Pair("k", "x" * (MAX_CAPTION + 1), png(picture(0)))) == Rejected("k", "caption too long")

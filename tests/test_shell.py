@@ -125,3 +125,13 @@ def test_ctrl_c_in_mid_audit(tmp_path):
     assert err.splitlines()[-1].startswith("Interrupted")
     assert "Traceback" not in err
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_mistake_with_escapes_in_it_does_nothing_to_the_terminal(capsys):
+    assert shell.run(["\x1b]0;title\x07\x1b[31m\udcff\u202e" + "x" * 10_000]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert len(err.splitlines()) == 2
+    assert err.replace("\n", "").isprintable()
+    assert r"'\x1b]0;title\x07\x1b[31m\udcff\u202exxx" in err
+    assert len(err) < 6000

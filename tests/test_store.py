@@ -1,7 +1,9 @@
+import io
 import os
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from lmia.errors import LmiaError
@@ -100,3 +102,49 @@ def test_the_cache_is_where_the_environment_says(monkeypatch):
     monkeypatch.delenv("LMIA_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", "/else")
     assert str(default_cache()) == "/else/lmia"
+
+
+def _npy(array):
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+def _zip(array):
+    file = io.BytesIO()
+    np.savez(file, array=array)
+    return file.getvalue()
+
+
+DAMAGED = {
+    "an empty file": ("cosine/s.npy", b""),
+    "the beginning of a zip": ("cosine/s.npy", b"PK\x03\x04"),
+    "a zip in an array's place": ("cosine/s.npy", _zip(np.zeros(3))),
+    "a head of brackets": (
+        "cosine/s.npy",
+        _npy(np.zeros(3)).replace(b"'descr'", b"((((((("),
+    ),
+    "fewer rows than the file holds": ("cosine/s.npy", _npy(np.zeros(3)).replace(b"(3,)", b"(2,)")),
+    "smaller numbers than the file holds": ("cosine/s.npy", _npy(np.zeros(3)).replace(b"<f8", b"<f4")),
+    "a zip cut short": ("measured@x/s.npz", _zip(np.zeros(3))[:-30]),
+    "a zip with another's bytes": ("measured@x/s.npz", _zip(np.zeros(3)).replace(b"NUMPY", b"NIMPY")),
+}
+
+
+@pytest.mark.parametrize(("name", "content"), DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_array_is_named_however_numpy_fails(tmp_path, name, content):
+    store = filled(tmp_path)
+    (store.folder / name).write_bytes(content)
+    with pytest.raises(LmiaError, match=r"The cached array .* cannot be read"):
+        store.array("cosine", "s"), store.measured("measured@x", "s")
+
+
+def test_rows_that_lost_a_column_or_their_text_are_named(tmp_path):
+    store = filled(tmp_path)
+    path = store.folder / "pairs" / f"s.{FORMAT}.parquet"
+    table = pq.read_table(path)
+    odd = pa.Array.from_buffers(pa.string(), len(table), pa.array([b"\xff"] * len(table)).buffers())
+    for damaged in (table.drop_columns(["reason"]), table.set_column(0, table.schema.field("key"), odd)):
+        pq.write_table(damaged, path)
+        with pytest.raises(LmiaError, match=r"The cached table .* cannot be read"):
+            store.pairs("s")

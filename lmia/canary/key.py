@@ -150,7 +150,7 @@ def _tree(path: Path) -> dict[str, Any]:
     try:
         tree = json.loads(path.read_text(encoding="utf-8"))
         canonical(tree)
-    except FileNotFoundError as error:
+    except OSError as error:
         raise LmiaError(f"There is no key {path}.", "Give --sealed the folder that `lmia canary make` made.") from error
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
         raise LmiaError(f"The key {path} is not JSON: {' '.join(str(error).split())}.", _OTHER) from error
@@ -164,7 +164,7 @@ def _key(path: Path, tree: Mapping[str, Any]) -> Key:
     try:
         items = tuple(_item(one) for one in tree["items"])
         key = Key(**{**tree, "items": items})
-        bytes.fromhex(key.secret)
+        _check_kinds(key)
         fits = all(len(one.pictures) == len(one.captions) == key.variants >= 2 for one in items)
         plain = all(one.name.isalnum() for one in items) and len({one.name for one in items}) == len(items)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -172,6 +172,14 @@ def _key(path: Path, tree: Mapping[str, Any]) -> Key:
     if key.format != FORMAT or key.rule != RULE or not (items and fits and plain):
         raise LmiaError(f"The key {path} is of another version, or has no items.", "Test it with the lmia of its time.")
     return key
+
+
+def _check_kinds(key: Key) -> None:
+    """Raise a ValueError or TypeError unless the numbers are numbers and the secret is one."""
+    whole = type(key.variants) is int and type(key.alpha) is float and type(key.rehearsal) is bool
+    counts = isinstance(key.rejected, Mapping) and all(type(n) is int for n in key.rejected.values())
+    if not (whole and counts and len(bytes.fromhex(key.secret)) <= 64):
+        raise ValueError("a number, or the secret, is none")
 
 
 def _item(one: Mapping[str, Any]) -> Item:

@@ -98,7 +98,7 @@ class Variants(Source):
     def _picture(self, item: Item, i: int) -> bytes:
         try:
             return self._path(item, i).read_bytes()
-        except FileNotFoundError as error:
+        except OSError as error:
             raise LmiaError(
                 f"The variant {self._path(item, i)} is missing.",
                 "Restore the sealed folder as `lmia canary make` wrote it; the test needs every variant.",

@@ -10,17 +10,20 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from lmia.errors import LmiaError, nearest
-from lmia.sheet import read_sheet
+from lmia.sheet import cells_of, read_sheet
 
 Columns = Mapping[str, Mapping[str, str]]
 """By name of a column, what it holds for each key."""
+LONGEST = 10_000
+"""Letters of a word in such a column: all words of an array take as much room as the longest."""
 
 
 def read_columns(file: Path, wanted: Sequence[str]) -> Columns:
     """Read the columns wanted, by key, from a CSV or parquet file with a column `key`.
 
     Raises:
-        LmiaError: the file cannot be read, a column is missing, or a key stands there twice with other values.
+        LmiaError: the file cannot be read, a column is missing, a key stands there twice with other values, or a value
+            is longer than any word.
 
     Example:
         >>> read_columns(Path("nowhere.csv"), ["shoot"])
@@ -33,11 +36,13 @@ def read_columns(file: Path, wanted: Sequence[str]) -> Columns:
     for name in ("key", *wanted):
         if table.column_names.count(name) != 1:
             raise LmiaError(f"'{file}' has no one column '{name}'.", nearest(name, table.column_names))
-    keys = ["" if key is None else str(key) for key in table["key"].to_pylist()]
+    keys = _words(file, table, "key")
     for name in wanted:
         found[name] = {}
-        for key, value in zip(keys, table[name].to_pylist(), strict=True):
-            word = "" if value is None else str(value)
+        for key, word in zip(keys, _words(file, table, name), strict=True):
+            if len(word) > LONGEST:
+                problem = f"'{file}' holds a '{name}' of {len(word):,} letters, for '{key:.80}'."
+                raise LmiaError(problem, f"Give words of at most {LONGEST:,} letters.")
             if found[name].setdefault(key, word) != word:
                 raise LmiaError(f"'{file}' holds the key '{key}' twice, with other values.", "Keep one row a key.")
     return found
@@ -47,9 +52,18 @@ def _read(file: Path) -> pa.Table:
     try:
         return read_sheet(file)
     except ValueError as error:
-        raise LmiaError(
-            f"The columns '{file}' cannot be read: {error}.", "Give a whole CSV or parquet file."
-        ) from error
+        raise _unreadable(file, error) from error
+
+
+def _words(file: Path, table: pa.Table, name: str) -> list[str]:
+    try:
+        return ["" if cell is None else str(cell) for cell in cells_of(table, name)]
+    except ValueError as error:
+        raise _unreadable(file, error) from error
+
+
+def _unreadable(file: Path, error: ValueError) -> LmiaError:
+    return LmiaError(f"The columns '{file}' cannot be read: {error}.", "Give a whole CSV or parquet file.")
 
 
 def words(keys: Sequence[str], side: str, columns: Columns, name: str) -> NDArray[np.str_]:

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from lmia.errors import LmiaError
 from lmia.evidence.neighbours import Features
+from lmia.store import mapped
 
 COLUMNS = {
     "sha256": ("sha256",),
@@ -76,10 +77,12 @@ def columns_of(part: Part) -> dict[str, str]:
     try:
         parquet = file.suffix.lower() == ".parquet"
         names = pq.read_schema(file).names if parquet else pa.csv.open_csv(file).schema.names
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:  # ValueError: a name that is not UTF-8
         raise _unreadable(file, error) from error
     lower = {name.lower(): name for name in reversed(names)}
     found = {rule: next((lower[name] for name in usual if name in lower), "") for rule, usual in COLUMNS.items()}
+    if twice := [name for name in found.values() if names.count(name) > 1]:
+        raise LmiaError(f"'{file}' has two columns '{twice[0]}'.", "Rename one of them.")
     if not any(found.values()) and part.embeddings is None:
         known = ", ".join(name for usual in COLUMNS.values() for name in usual)
         raise LmiaError(
@@ -98,7 +101,7 @@ def words_of(file: Path, names: Sequence[str]) -> Iterator[list[list[str]]]:
     try:
         for batch in _batches(file, list(names)):
             yield [_words(batch.column(name)) for name in names]
-    except (pa.ArrowException, OSError) as error:
+    except Exception as error:  # a stranger's table can break a reader in any way
         raise _unreadable(file, error) from error
 
 
@@ -129,7 +132,11 @@ def rows_of(part: Part) -> int:
     Raises:
         LmiaError: the embeddings cannot be read, are no numbers in rows, or are not as many as the table's rows.
     """
-    array, rows = embeddings_of(part), int(pq.read_metadata(part.table).num_rows)
+    array = embeddings_of(part)
+    try:
+        rows = int(pq.read_metadata(part.table).num_rows)
+    except (pa.ArrowException, OSError) as error:
+        raise _unreadable(part.table, error) from error
     if len(array) != rows:
         raise LmiaError(
             f"'{part.embeddings}' has {len(array):,} rows, its table '{part.table}' has {rows:,}.",
@@ -145,10 +152,10 @@ def embeddings_of(part: Part) -> Features:
         LmiaError: there are none, or they cannot be read.
     """
     try:
-        array = np.load(str(part.embeddings), mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        array = mapped(Path(str(part.embeddings)))
+    except Exception as error:  # a stranger's bytes can break a reader in any way
         raise _unreadable(Path(str(part.embeddings)), error) from error
-    if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype.kind != "f":
+    if array.ndim != 2 or array.dtype.kind != "f":
         raise _unreadable(Path(str(part.embeddings)), ValueError("it holds no rows of floating point numbers"))
     found: Features = array
     return found
@@ -163,7 +170,7 @@ def blocks_of(parts: Sequence[Part], width: int, rows: int = 8192) -> Iterator[F
         rows: rows a block.
 
     Raises:
-        LmiaError: embeddings cannot be read, or are of another width.
+        LmiaError: embeddings cannot be read, are of another width, or hold what is no number, which would hide the rest.
     """
     for part in parts:
         array = embeddings_of(part)
@@ -173,7 +180,11 @@ def blocks_of(parts: Sequence[Part], width: int, rows: int = 8192) -> Iterator[F
                 "Give --model the model that made this index.",
             )
         for start in range(0, len(array), rows):
-            yield np.asarray(array[start : start + rows], np.float32)
+            block = np.asarray(array[start : start + rows], np.float32)
+            if not (finite := np.isfinite(block).all(axis=1)).all():
+                odd = start + int(np.argmin(finite))
+                raise _unreadable(Path(str(part.embeddings)), ValueError(f"its row {odd:,} holds what is no number"))
+            yield block
 
 
 def _unreadable(file: Path, error: Exception) -> LmiaError:

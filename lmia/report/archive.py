@@ -17,6 +17,8 @@ from lmia.report.aside import write_aside
 from lmia.report.model import FORMAT, AuditReport
 
 NAME = "report.json"
+_DIGITS = 300
+"""More, and a whole number cannot be written as a float."""
 
 
 def to_json(report: AuditReport) -> str:
@@ -42,7 +44,7 @@ def from_json(text: str) -> AuditReport:
         LmiaError: it is no JSON, another format version, or a field is missing, unknown or of the wrong kind.
     """
     try:
-        data = json.loads(text, parse_constant=_no_constant)
+        data = json.loads(text, parse_constant=_no_constant, parse_float=_finite, parse_int=_whole)
     except (ValueError, RecursionError) as error:
         raise LmiaError(
             f"This report is not valid JSON: {error}.", "Give the report.json that an audit wrote."
@@ -123,6 +125,18 @@ def _dot(where: str, name: str) -> str:
 
 def _no_constant(word: str) -> NoReturn:
     raise ValueError(f"it holds {word}")
+
+
+def _finite(word: str) -> float:
+    if math.isfinite(number := float(word)):
+        return number
+    raise ValueError(f"it holds {word:.60}")
+
+
+def _whole(word: str) -> int:
+    if len(word) <= _DIGITS:
+        return int(word)
+    raise ValueError(f"it holds {word:.60}...")
 
 
 def _wrong(where: str, what: str) -> LmiaError:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
 
 from lmia import LmiaError
 from lmia_openclip.preprocessing import Config, complete
+
+_MOST = {"": 1 << 22, "layers": 256, "mlp_ratio": 64, "width": 1 << 14, "embed_dim": 1 << 14, "image_size": 1 << 12}
+"""The largest numbers of a configuration: well above those of any model that is known."""
 
 
 def read_config(path: Path) -> tuple[Config, Config]:
@@ -54,6 +58,29 @@ def training(path: Path) -> dict[str, str | int | float]:
         if key in told:
             numbers[key] = value
     return numbers
+
+
+def check_size(config: Mapping[str, object]) -> None:
+    """Refuse numbers that no model has, before they fill the memory.
+
+    Args:
+        config: a model's configuration, or a part of one.
+
+    Raises:
+        ValueError: a number is beyond every model.
+
+    Example:
+        >>> check_size({"embed_dim": 512, "vision_cfg": {"layers": 10**9, "width": 64}})
+        Traceback (most recent call last):
+            ...
+        ValueError: layers is 1000000000
+    """
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            check_size(value)
+        for number in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(number, int | float) and not abs(number) <= _MOST.get(name, _MOST[""]):
+                raise ValueError(f"{name} is {number}")
 
 
 def _json(path: Path) -> Config:

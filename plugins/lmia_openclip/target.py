@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Literal, get_args
 
 import open_clip
@@ -17,6 +20,7 @@ from torch import Tensor, nn
 
 from lmia import LmiaError, Target, TargetFacts
 from lmia_openclip import text, weights
+from lmia_openclip.config import check_size
 from lmia_openclip.preprocessing import Preprocessing, describe
 from lmia_openclip.recipe import Activation, Recipe, write
 from lmia_openclip.resizing import Resizer, Resizing, Step
@@ -202,10 +206,21 @@ def _build(recipe: Recipe, seed: int) -> open_clip.CLIP:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         try:
+            check_size(config)
+            if recipe.checkpoint:
+                _check_room(partial(kind if custom else open_clip.CLIP, **config), recipe.checkpoint)
             return (kind if custom else open_clip.CLIP)(**config)
         except Exception as error:  # a configuration from anywhere can break a constructor in any way
             reason = next(iter(str(error).splitlines()), "") or type(error).__name__
             raise LmiaError(f"The configuration of {recipe.name} builds no model: {reason}", "Mend it.") from error
+
+
+def _check_room(make: Callable[[], nn.Module], checkpoint: Path) -> None:
+    """Raise a ValueError where a model is far larger than its weights' file: memory would be filled for nothing."""
+    with suppress(RuntimeError), torch.device("meta"):  # some towers ask a tensor for its number, and here it has none
+        numbers = sum(parameter.numel() for parameter in make().parameters())
+        if numbers > 4 * checkpoint.stat().st_size:
+            raise ValueError(f"it has {numbers:,} numbers, its weights {checkpoint.stat().st_size:,} bytes")
 
 
 def _head(model: open_clip.CLIP) -> tuple[float, float | None]:
@@ -222,7 +237,7 @@ def _steps(recipe: Recipe, size: int | tuple[int, int]) -> tuple[list[Step], Ten
         mean, std = (torch.tensor(values).view(3, 1, 1).float() for values in (normalize.mean, normalize.std))
         if not (mean.isfinite().all() and std.isfinite().all() and (std > 0).all()):
             raise ValueError("mean or std is no number")
-    except (AssertionError, RuntimeError, TypeError, ValueError) as error:
+    except Exception as error:  # a configuration from anywhere can break open_clip in any way
         how = describe(recipe.preprocess)
         raise LmiaError(f"The preprocessing of {recipe.name} is not open_clip's: {how}.", "Mend it.") from error
     return [step for step in steps if not isinstance(step, Normalize | ToTensor)], mean, std

@@ -6,9 +6,12 @@ and changes nothing. Where a tower looks at all its tokens (SigLIP), or appends 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import cast
 
 import open_clip
 import torch
@@ -21,6 +24,7 @@ from lmia_openclip import hub
 
 Tokenizer = Callable[[Sequence[str]], Tensor]
 _CONTEXT = 77
+_LONGEST = 1 << 16
 # What a tokenizer may be told by a configuration from anywhere. Left out with intent: `trust_remote_code`, which runs
 # code, and `reduction_mask`, which drops words at random.
 _OPTIONS = {"clean", "strip_sep_token", "additional_special_tokens", "language"}
@@ -59,12 +63,43 @@ def tokenizer(config: Mapping[str, object], folder: Path | None, cache_dir: str 
             f"Allowed are {', '.join(sorted(_OPTIONS))}; drop the rest.",
         )
     length, name = context_length(config), config.get("hf_tokenizer_name")
+    if not 0 < length <= _LONGEST:
+        raise LmiaError(f"The model's context_length is {length}.", f"Give one from 1 to {_LONGEST:,}.")
     if not name:
-        made: Tokenizer = open_clip.SimpleTokenizer(context_length=length, **options)
-        return made
+        return _clips_own(config, length, options)
     need_transformers(str(name))
     given = {"context_length": length, "tokenizer_mode": config.get("tokenizer_mode"), **options}
     return _transformers_tokenizer(str(name), folder, cache_dir, given)
+
+
+def _clips_own(config: Mapping[str, object], length: int, options: Mapping[str, object]) -> Tokenizer:
+    """Make CLIP's own tokenizer, for captions of any length: it takes a minute for a word of ten thousand letters.
+
+    A text is cut, once it is cleaned, behind all that its first `length` tokens can be of: only a word that is as long as
+    that by itself might come apart otherwise.
+    """
+    marks = cast("Sequence[str]", options.get("additional_special_tokens") or [])
+    try:
+        if not all(re.fullmatch(r"[\w<>]+", mark) for mark in marks):  # they become part of a pattern
+            raise ValueError(f"special tokens {marks!r:.80}")
+        made = open_clip.SimpleTokenizer(context_length=length, **options)
+    except Exception as error:  # a configuration from anywhere can break open_clip in any way
+        raise LmiaError(
+            f"The model's tokenizer_kwargs make no tokenizer: {dict(options)!r:.200}.", "Mend or drop them."
+        ) from error
+    words = config.get("vocab_size", made.vocab_size)
+    if not isinstance(words, int) or words < made.vocab_size:
+        raise LmiaError(
+            f"The model knows {words!r:.40} words, CLIP's tokenizer has {made.vocab_size:,}.",
+            "Mend vocab_size, or name the model's own hf_tokenizer_name.",
+        )
+    made.clean_fn = partial(_beginning, made.clean_fn, 2 * length * max(map(len, made.encoder)))
+    found: Tokenizer = made
+    return found
+
+
+def _beginning(clean: Callable[[str], str], letters: int, text: str) -> str:
+    return clean(text)[:letters]
 
 
 def need_transformers(name: str) -> None:

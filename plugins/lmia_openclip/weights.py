@@ -46,8 +46,8 @@ def load(model: nn.Module, path: Path, exact: bool) -> None:
     try:
         with warnings.catch_warnings(action="ignore"):  # _shapes has read the file already, and had its say
             open_clip.load_checkpoint(model, str(path), strict=True, weights_only=True)
-    except RuntimeError as error:
-        raise _misfit(path, _named_keys(str(error))) from error
+    except Exception as error:  # open_clip's conversions of other layouts trust every name and shape they find
+        raise _misfit(path, _named_keys(str(error)) or type(error).__name__) from error
 
 
 def digest(model: nn.Module) -> str:

@@ -12,6 +12,9 @@ import pyarrow.parquet as pq
 
 from lmia_table.rows import Part, Row, damaged
 
+_ROWS_A_BYTE = 100
+"""No packing lets more rows with a key, a path or a caption of their own into a byte."""
+
 
 class Parquet:
     """A parquet table.
@@ -33,6 +36,7 @@ class Parquet:
         parts: list[Part] = []
         first = 0
         with self._file() as file:
+            _check_claims(self.path, [file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups)])
             for group in range(file.metadata.num_row_groups):
                 rows = file.metadata.row_group(group).num_rows
                 parts += [Part(group, first, rows)] if rows else []
@@ -79,8 +83,16 @@ class Parquet:
             yield file
 
 
+def _check_claims(path: Path, rows: Sequence[int]) -> None:
+    """Refuse a footer that lies: rows that cannot be there would each be an unreadable one, for ever."""
+    if min(rows, default=0) < 0 or sum(rows) > _ROWS_A_BYTE * path.stat().st_size:
+        raise damaged(path, ValueError(f"it claims {sum(rows):,} rows in {path.stat().st_size:,} bytes"))
+
+
 def _cell(column: pa.Array, i: int) -> object:
     try:
         return cast(object, column[i].as_py())
     except UnicodeDecodeError:
         return "\udcff"  # as surrogateescape would have it: text that is not UTF-8
+    except Exception:  # a year beyond Python's, a map with a key twice: no caption, path or key that anybody gave
+        return ...

@@ -18,6 +18,8 @@ from lmia_table.rows import Part, Row, damaged
 
 TEXT_ROWS = 4096
 LINE_BYTES = 16 << 20
+_TOO_LONG = '""\0"\0'
+"""Stands for a line that is too long: neither JSON nor strict CSV can read it, not even within an open quote."""
 PEEK = 100
 """A JSONL table's columns are the keys of this many first rows."""
 
@@ -58,7 +60,7 @@ class _Lines:
                 self.place += len(rest)
                 if rest.endswith(b"\n"):
                     break
-            return place, '"'  # neither JSON nor strict CSV can read this: a line too long is an unreadable one
+            return place, _TOO_LONG
         encoding = "utf-8-sig" if place == 0 else "utf-8"
         return place, line.decode(encoding, "surrogateescape")
 

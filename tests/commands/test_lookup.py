@@ -15,8 +15,8 @@ import lmia
 from lmia import overlap, specs
 from lmia.commands.lookup import ABOUT, LIMIT, main
 from lmia.errors import LmiaError
-from lmia.overlap.index import Part
-from lmia.overlap.lookup import addresses, look_up
+from lmia.overlap.index import Part, parts_of
+from lmia.overlap.lookup import addresses, look_up, nearest
 from lmia.picture import open_pair
 from lmia.source import Pair
 
@@ -389,3 +389,49 @@ def test_the_help_teaches(capsys):
     for word in ("listed  ", "near copy listed", "not listed", "hint", "md5", "--model", "--threshold", "0.94"):
         assert word in out
     assert max(map(len, ABOUT.splitlines())) <= 100
+
+
+def index_folder(path, embeddings):
+    """An index as clip-retrieval writes it, with these bytes for embeddings."""
+    for name in ("metadata", "img_emb"):
+        (path / name).mkdir(parents=True)
+    pq.write_table(
+        pa.table({"url": [f"https://x.org/{i}" for i in range(3)]}), path / "metadata" / "metadata_0.parquet"
+    )
+    (path / "img_emb" / "img_emb_0.npy").write_bytes(embeddings)
+    return parts_of(path)
+
+
+def npy(array):
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf])
+def test_an_embedding_that_is_no_number_does_not_hide_the_nearest(world, tmp_path, odd):
+    rows = np.eye(3, 4, dtype=np.float32)
+    rows[1] = odd
+    parts = index_folder(tmp_path / "index", npy(rows))
+    listing = look_up(world[2], parts)
+    with pytest.raises(LmiaError, match="its row 1 holds what is no number"):
+        nearest(listing, parts, np.tile(rows[:1], (40, 1)), 0.9)
+
+
+@pytest.mark.parametrize("data", [b"", b"PK\x03\x04", npy(np.zeros((3, 4), np.float32))[:-1], npy(np.zeros(3, object))])
+def test_embeddings_that_are_damaged_are_named(world, tmp_path, data):
+    parts = index_folder(tmp_path / "index", data)
+    with pytest.raises(LmiaError, match=r"img_emb_0.npy' cannot be read"):
+        nearest(look_up(world[2], parts), parts, np.eye(40, 4, dtype=np.float32), 0.9)
+
+
+def test_an_index_with_a_column_twice_is_refused(world, tmp_path):
+    (tmp_path / "index.csv").write_text("url,url\na,b\n")
+    with pytest.raises(LmiaError, match="two columns 'url'"):
+        look_up(world[2], [Part(tmp_path / "index.csv")])
+
+
+def test_an_index_cell_beyond_python_is_a_sentence(world, tmp_path):
+    pq.write_table(pa.table({"url": pa.array([2**62], pa.timestamp("ms"))}), tmp_path / "index.parquet")
+    with pytest.raises(LmiaError, match=r"index.parquet' cannot be read"):
+        look_up(world[2], [Part(tmp_path / "index.parquet")])

@@ -294,3 +294,19 @@ def test_the_untrained_twin_is_the_architecture_with_first_weights(tmp_path):
     pixels = twin.preprocess(image)[None] / 255
     assert not torch.allclose(twin.encode_image(pixels), target.encode_image(pixels))
     assert torch.equal(twin.encode_image(pixels), again.encode_image(pixels))
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"vision_cfg": {**CLIP["vision_cfg"], "layers": 2**31}},
+        {"vision_cfg": {**CLIP["vision_cfg"], "width": 2**31}},
+        {"vision_cfg": {**CLIP["vision_cfg"], "mlp_ratio": 1e308}},
+        {"text_cfg": {**CLIP["text_cfg"], "layers": 256, "width": 16384, "heads": 1}},
+        {"embed_dim": float("inf")},
+    ],
+)
+def test_a_configuration_larger_than_its_weights_is_refused_before_it_fills_the_memory(odd, tmp_path):
+    place = folder(tmp_path / "model", {**CLIP, **odd}, state=weights(CLIP))
+    with pytest.raises(LmiaError, match="builds no model"):
+        OpenCLIP(f"local-dir:{place}")

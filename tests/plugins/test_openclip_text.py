@@ -1,5 +1,7 @@
 """Captions cut behind their end: proven against the uncut tower, per kind of tower, and left alone where it matters."""
 
+import time
+
 import open_clip
 import pytest
 import torch
@@ -151,3 +153,35 @@ def test_shipped_towers_may_be_cut(name):
     with torch.no_grad():
         short = text.encode(model, text.cut(model, tokens))
         assert (short - model.encode_text(tokens)).abs().max() <= 1e-5
+
+
+@pytest.mark.parametrize("part", ["a", "word ", "\u00e9", "\U0001f469", "!", "1", "&amp;", "a1"])
+def test_a_caption_of_a_million_letters_costs_what_its_beginning_does(part):
+    tokenize = text.tokenizer({"context_length": 77}, None, None)
+    few, many = part * 20_000, part * ((1 << 20) // len(part))
+    start = time.process_time()
+    assert torch.equal(tokenize([many]), tokenize([few]))
+    assert time.process_time() - start < 15
+
+
+def test_tokens_are_open_clips_wherever_a_caption_ends():
+    bare, ours = open_clip.SimpleTokenizer(context_length=16), text.tokenizer({"context_length": 16}, None, None)
+    captions = ["a dog " * n for n in (1, 10, 300, 3000)] + ["un\u0301 caf\u00e9, 12 " * 500, "\u65e5\u672c\u8a9e" * 40]
+    assert torch.equal(ours(captions), bare(captions))
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"vocab_size": 100}, "knows 100 words"),
+        ({"vocab_size": "x"}, "knows 'x' words"),
+        ({"context_length": 1 << 40}, "context_length is"),
+        ({"context_length": 0}, "context_length is 0"),
+        ({"tokenizer_kwargs": {"clean": "no"}}, "make no tokenizer"),
+        ({"tokenizer_kwargs": {"additional_special_tokens": ["(a+)+$"]}}, "make no tokenizer"),
+        ({"tokenizer_kwargs": {"additional_special_tokens": 3}}, "make no tokenizer"),
+    ],
+)
+def test_a_tokenizer_that_cannot_be_is_refused(config, said):
+    with pytest.raises(LmiaError, match=said):
+        text.tokenizer(config, None, None)

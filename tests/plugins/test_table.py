@@ -404,3 +404,60 @@ def test_any_text_survives_any_format_and_any_shard_size(tmp_path_factory, cells
         for record, (caption, key, repeated) in zip(records, wanted, strict=True):
             expected = Rejected(key, "duplicate key") if repeated else Pair(key, caption, b"JPEG 0")
             assert record == expected
+
+
+ODD = {
+    "a year beyond Python's": pa.array([2**62], pa.timestamp("ms")),
+    "a time zone that is none": pa.array([1], pa.timestamp("s", tz="Mars/Phobos")),
+    "a map with a key twice": pa.array([[("a", 1), ("a", 2)]], pa.map_(pa.string(), pa.int64())),
+    "a struct with a name twice": pa.StructArray.from_arrays(
+        [pa.array(["x"]), pa.array(["y"])], names=["path", "path"]
+    ),
+    "nanoseconds": pa.array([1], pa.duration("ns")),
+}
+
+
+@pytest.mark.parametrize("role", ["filepath", "caption", "key"])
+@pytest.mark.parametrize("cells", ODD.values(), ids=ODD)
+def test_a_parquet_cell_beyond_python_costs_its_own_row_alone(tmp_path, cells, role):
+    images(tmp_path, 1)
+    columns = {"filepath": pa.array(["0.jpg"]), "caption": pa.array(["a dot"]), "key": pa.array(["k"])} | {role: cells}
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    source = Table(str(tmp_path / "t.parquet"))
+    assert len(read(source)) == 1
+    assert isinstance(read(source)[0], Rejected)
+    assert source.fingerprint("0000") == source.fingerprint("0000")
+
+
+def test_a_parquet_footer_that_claims_rows_without_end_is_refused(tmp_path):
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"filepath": ["0.jpg"] * 77, "caption": ["a"] * 77}), path)
+    data = path.read_bytes()
+    count, endless = b"\x9a\x01", b"\xfe\xff\xff\xff\xff\xff\xff\xff\x7f"  # 77, and 2^62 - 1, as thrift writes them
+    head, foot = (
+        data[: -8 - int.from_bytes(data[-8:-4], "little")],
+        data[-8 - int.from_bytes(data[-8:-4], "little") : -8],
+    )
+    longer = foot.replace(count, endless)
+    assert longer != foot
+    path.write_bytes(head + longer + len(longer).to_bytes(4, "little") + b"PAR1")
+    with pytest.raises(LmiaError, match=r"cannot be read"):
+        Table(str(path)).shards()
+
+
+def test_a_line_too_long_does_not_take_the_next_one_with_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("lmia_table.text.LINE_BYTES", 50)
+    images(tmp_path, 1)
+    (tmp_path / "t.csv").write_text(f'filepath,caption\n0.jpg,{"x" * 60}\n0.jpg",a dot\n0.jpg,another\n')
+    records = read(tmp_path / "t.csv")
+    assert reasons(records) == ["unreadable line", "no such file"]
+    assert [record.caption for record in records if isinstance(record, Pair)] == ["another"]
+
+
+def test_a_line_too_long_within_an_open_quote_is_its_own(tmp_path, monkeypatch):
+    monkeypatch.setattr("lmia_table.text.LINE_BYTES", 50)
+    images(tmp_path, 1)
+    (tmp_path / "t.csv").write_text(f'filepath,caption\n0.jpg,"open\n{"x" * 60}\n0.jpg,another\n')
+    records = read(tmp_path / "t.csv")
+    assert reasons(records) == ["unreadable line"] * 2
+    assert [record.caption for record in records if isinstance(record, Pair)] == ["another"]

@@ -200,3 +200,11 @@ def test_reading_what_is_no_report(tmp_path, make):
     make(path)
     with pytest.raises(LmiaError, match=r"report\.json"):
         archive.read_report(path)
+
+
+@pytest.mark.parametrize("word", ["1e400", "-1e400", "NaN", "Infinity", "1" + "0" * 400])
+def test_a_number_that_nothing_can_be_is_refused_however_it_is_written(word):
+    text = archive.to_json(examples.leakage()).replace('"seconds": 61.5', f'"seconds": {word}')
+    assert word in text
+    with pytest.raises(LmiaError, match=f"it holds {word[:60]}"):
+        archive.from_json(text)
