@@ -137,7 +137,7 @@ class Store:
         except _DAMAGED:
             return None
         reasons = [told.row_group(i).column(told.num_columns - 1).statistics for i in range(told.num_row_groups)]
-        return sum(one.null_count for one in reasons if one is not None)
+        return sum(int(one.null_count) for one in reasons if one is not None)
 
     def _fits(self, name: str, shard: str, rows: int | None) -> bool:
         """Whether an array is there and whole, with a row for each pair as far as these are known."""

@@ -52,16 +52,18 @@ def test_twenty_kills_of_an_extraction(tmp_path):
     code, seconds = went(audited(tmp_path / "whole"), said)
     assert code == 0, said.read_text()
     expected = sha(tmp_path / "whole" / "out" / faults.SCORES)
+    extracting = read_report(tmp_path / "whole" / "out" / "report.json").extraction["seconds"]
     for i in range(20):
         folder = tmp_path / f"{i}"
-        hits += after(audited(folder), said, draw.uniform(0.1, 0.9) * seconds)
+        hits += after(audited(folder), said, draw.uniform(0.1, 1.1) * extracting)
         code, _ = went(audited(folder), said)
         assert code == 0, said.read_text()
         assert sha(folder / "out" / faults.SCORES) == expected, i
         kept.append(read_report(folder / "out" / "report.json").extraction["shards_cached"])
-    print(f"{hits} of 20 kills came before the end; shards kept: {kept}; a whole run takes {seconds:.1f} s")
+    times = f"{extracting:.1f} s of the {seconds:.1f} s of a whole run"
+    print(f"{hits} of 20 kills came before the end; shards kept: {kept}; an extraction takes {times}")
     assert hits >= 15
-    assert max(kept) > 0
+    assert any(0 < shards < 20 for shards in kept)
 
 
 def test_fifteen_kills_of_a_training(tmp_path):
