@@ -43,7 +43,7 @@ bench: $(VENV)/.stamp  ## every ratio of speed and memory, each against a ceilin
 known-faults:  ## what an advisory service knows of the pinned packages; needs one in reach
 	$(PYTHON) -m venv $(VENV)/faults
 	$(VENV)/faults/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1
-	$(VENV)/faults/bin/pip-audit --strict --requirement constraints.txt --no-deps --disable-pip  # strict: else what nobody knows passes
+	$(VENV)/faults/bin/pip-audit --strict --requirement constraints.txt --no-deps --disable-pip
 
 clean:  ## remove what was made here
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache lmia-audit

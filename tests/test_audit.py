@@ -202,7 +202,7 @@ def test_anchors_are_known_nonmembers_and_come_in_a_second_pass(tmp_path):
     ("score", "said"),
     [
         (lambda samples: samples.cosine[:, 0] * float("nan"), r"'bad' returned 933 scores of 933 that are NaN"),
-        (lambda samples: samples.cosine, r"'bad' returned \(933, 1\) for 933 samples"),
+        (lambda samples: samples.cosine, r"'bad' returned \(933, 1\) float32 for 933 samples"),
         (lambda samples: samples.cosine[:5, 0], r"'bad' returned \(5,\)"),
         (lambda samples: [0.0] * len(samples), r"'bad' returned list"),
     ],

@@ -115,11 +115,12 @@ _REMEDY = "declare every array in needs, the pool and views in requires, or give
 
 
 def _fitted(attack: Attack, known: Known, state: int) -> Attack:
-    """Fit a copy as the audit does, the global generators in some state of their own."""
-    name = type(attack).__name__
-    copied(attack)
-    with generators(state, f"{name}.fit"):
-        return called("fit works on what is declared", f"{name}.fit", _REMEDY, lambda: scoring.fitted(attack, known))
+    """Fit a copy as the audit does, but that nothing is put back behind it: what it moves and changes is to be seen."""
+    name, fitted = type(attack).__name__, copied(attack)
+    with generators(state, f"{name}.fit"), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(known.seed)
+        called("fit works on what is declared", f"{name}.fit", _REMEDY, partial(fitted.fit, known))
+    return fitted
 
 
 def _scores(fitted: Attack, parts: Sequence[Samples], state: int) -> Tensor:
