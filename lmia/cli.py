@@ -73,7 +73,7 @@ class Auditor(Trainer):
             demo: whether the data is the embedded demo; set where neither model nor data is given.
         """
         if self.global_rank == 0 and (said := outlook(datamodule, detect)):
-            print(said, file=sys.stderr)  # the report repeats it
+            print(said, flush=True)  # the report repeats it
         return run_audit(
             model,
             datamodule,
