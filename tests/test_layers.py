@@ -254,11 +254,13 @@ def test_no_room_is_for_odds_and_ends(path):
     assert parts.isdisjoint({"utils", "util", "common", "helpers", "helper", "base", "manager", "misc", "core"})
 
 
-@pytest.mark.parametrize("name", ["__init__.py", "__main__.py", "shell.py", "errors.py"])
+@pytest.mark.parametrize("name", ["__init__.py", "__main__.py", "shell.py", "errors.py", "faults.py"])
 def test_the_shell_is_light(name):
     for module in at_import(ROOT / "lmia" / name):
         top = module.split(".")[0]
-        assert top in sys.stdlib_module_names or module in ("lmia.shell", "lmia.errors"), f"{name} imports {module}"
+        assert top in sys.stdlib_module_names or module in ("lmia.shell", "lmia.errors", "lmia.faults"), (
+            f"{name} imports {module}"
+        )
 
 
 @pytest.mark.parametrize("word", ["--help", "--version"])
