@@ -19,6 +19,7 @@ from contextlib import ExitStack, contextmanager
 from functools import wraps
 from pathlib import Path
 from types import SimpleNamespace
+from typing import cast
 from unittest.mock import patch
 
 import numpy as np
@@ -26,13 +27,14 @@ import pyarrow as pa
 import torch
 
 import lmia.baselines
+import lmia.overlap.audited
 import lmia.validity
 from benchmarks.memory import anonymous
 from lmia import evidence, judging, roles, ruling
 from lmia.blind import Ran
 from lmia.controls import TWIN, Aside
-from lmia.evidence import hashes
 from lmia.evidence.comparison import Comparison
+from lmia.extract import FeatureExtractor
 from lmia.looks import STATISTICS
 from lmia.report import AttackResult
 
@@ -42,7 +44,7 @@ COPIES = 50
 SYLLABLES = [a + b for a in "bdfgklmnprstvz" for b in ("a", "e", "i", "o", "u", "an", "er", "on", "is", "ul")]
 WHERE = {
     "duplicates, by file, url, and near hashes of one caption": [(roles, "copies_of")],
-    "near hashes of one side and the other": [(hashes, "near_hashes")],
+    "what is there twice, part by part, near hashes included": [(lmia.overlap.audited, "copied")],
     "blind baselines, 20,000 a side": [(lmia.baselines, "traits_of"), (lmia.baselines, "blind_scores")],
     "strata and overlap": [(lmia.validity, "compare")],
     "adjusted AUC, and target minus twin": [(Comparison, "adjusted"), (Comparison, "above")],
@@ -156,11 +158,10 @@ def ran(each: int, seed: int) -> dict[str, Ran]:
 def audit(each: int, rows: pa.Table, on_target: dict[str, Ran], on_twin: dict[str, Ran]) -> str:
     """Do what an audit does once the scores are there; return the verdict."""
     groups = roles.copies_of(rows).groups
-    looks = hashes.as_hashes(rows["phash"].to_pylist())
-    hashes.near_hashes(looks[:each], looks[each : 2 * each])
     parts = {"members": np.arange(each), "nonmembers": np.arange(each, 2 * each)}
     parts["calibration"] = np.arange(2 * each, 2 * each + 1000)
     part = roles.Roles([], rows, parts, groups, [], [])
+    lmia.overlap.audited.copied(part, cast(FeatureExtractor, None))  # no shards, so no model is asked
     plain = {name: torch.arange(len(at)).double() for name, at in parts.items()}
     judge = judging.Judge(part, rows["key"].to_pylist(), judging.DEFAULT_FPRS, False, 0, 0.95, plain)
     with tempfile.TemporaryDirectory() as cache:

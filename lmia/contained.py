@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from lmia.errors import LmiaError
 
@@ -58,8 +59,8 @@ def contained(who: str) -> Iterator[None]:
     try:
         yield
     except SystemExit as leaving:
-        if isinstance(leaving.__context__, KeyboardInterrupt):  # Lightning makes exit code 1 of it
-            raise
+        if isinstance(leaving, SIGTERMException) or isinstance(leaving.__context__, KeyboardInterrupt):
+            raise  # somebody told the program to end, and Lightning makes a leaving of it
         problem = f"{who} tried to end the program (exit code {leaving.code})."
         raise LmiaError(problem, "Leave it out, or tell its author.") from leaving
     finally:

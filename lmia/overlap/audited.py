@@ -64,7 +64,7 @@ def _shared(found: Found, parts: dict[str, Rows]) -> list[Shared]:
 
 def _near(part: Roles, model: FeatureExtractor, rows: Rows) -> Callable[[Rows], int] | None:
     """Return who counts the pairs of rows that are near by the target's features; None where it has none."""
-    if any(model.store.lacks(shard.key, ["image"]) for shard in part.shards):
+    if not part.shards or any(model.store.lacks(shard.key, ["image"]) for shard in part.shards):
         return None
     ids = np.arange(len(part.rows))
 
