@@ -29,7 +29,7 @@ def outlook(data: AuditData, detect: float) -> str:
         return ""
     try:
         m, n = _count(given[first]), _count(given[second])
-    except LmiaError:  # extraction will say it
+    except (LmiaError, OSError):  # extraction will say it
         return ""
     if m is None or n is None:
         return ""
