@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: help audit test proofs fuzz lint format bench known-faults docs clean
+.PHONY: help audit test proofs fuzz guided lint format bench known-faults docs clean
 help:  ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -27,6 +27,9 @@ proofs: $(VENV)/.stamp  ## the slow proofs: many seeds, real pictures from a pac
 
 fuzz: $(VENV)/.stamp  ## ten thousand broken inputs for every reader; READERS="tar table", INPUTS and SEED choose
 	PYTHONPATH=tests OMP_NUM_THREADS=1 $(BIN)/python -m fuzz $(READERS) $(if $(INPUTS),--inputs $(INPUTS)) --seed $(or $(SEED),0)
+
+guided: $(VENV)/.stamp  ## a search for bytes that break a reader, led by coverage; READER=tar, SECONDS=60; needs pip install atheris
+	PYTHONPATH=tests $(BIN)/python tests/fuzz/coverage_guided.py $(or $(READER),tar) -max_total_time=$(or $(SECONDS),60)
 
 lint: $(VENV)/.stamp  ## ruff and mypy
 	$(BIN)/ruff check .

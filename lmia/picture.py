@@ -58,7 +58,7 @@ def open_pair(pair: Pair, max_pixels: int = MAX_PIXELS) -> tuple[Image.Image, Fa
 
     Returns:
         The RGB image and its facts, or `Rejected` with one of the reasons `empty caption`, `caption is not Unicode`,
-        `caption too long`, `decompression bomb`, `extreme aspect ratio`, `image is PostScript`, `image does not decode`.
+        `caption too long`, `decompression bomb`, `extreme aspect ratio`, `image does not decode`.
 
     Example:
         >>> image, facts = open_pair(Pair("a", "a dot", Image.new("RGB", (3, 2))))
@@ -116,8 +116,6 @@ def _decoded(pair: Pair, max_pixels: int) -> tuple[Image.Image, Callable[..., Fa
             return Rejected(pair.key, "decompression bomb")
         if max(image.size) > MAX_ASPECT * min(image.size):
             return Rejected(pair.key, "extreme aspect ratio")
-        if image.format == "EPS":  # a program, which Pillow would hand to Ghostscript
-            return Rejected(pair.key, "image is PostScript")
         tables, kind = _tables(image), image.format or "unknown"
         image.load()
         pixels = image if image.mode == "RGB" else image.convert("RGB")  # which would copy

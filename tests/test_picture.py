@@ -133,7 +133,7 @@ def test_postscript_is_rejected_before_another_program_runs_it(monkeypatch):
     file = io.BytesIO()
     picture(0).save(file, "EPS")
     monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", lambda *a, **k: pytest.fail("Ghostscript was called"))
-    assert open_pair(Pair("k", "x", file.getvalue())) == Rejected("k", "image is PostScript")
+    assert open_pair(Pair("k", "x", file.getvalue())) == Rejected("k", "image does not decode")
 
 
 def test_a_caption_of_more_than_a_million_letters_is_rejected():

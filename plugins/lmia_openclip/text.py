@@ -73,14 +73,15 @@ def tokenizer(config: Mapping[str, object], folder: Path | None, cache_dir: str 
 
 
 def _clips_own(config: Mapping[str, object], length: int, options: Mapping[str, object]) -> Tokenizer:
-    """Make CLIP's own tokenizer, for captions of any length: it takes a minute for a word of ten thousand letters.
+    """Make CLIP's own tokenizer, for captions of any length.
 
-    A text is cut, once it is cleaned, behind all that its first `length` tokens can be of: only a word that is as long as
-    that by itself might come apart otherwise.
+    A word of forty thousand letters takes it most of a minute. So a text is cut, once it is cleaned, behind all that its
+    first `length` tokens can be of: only a word that is as long as that by itself might come apart otherwise.
     """
     marks = cast("Sequence[str]", options.get("additional_special_tokens") or [])
     try:
-        if not all(re.fullmatch(r"[\w<>]+", mark) for mark in marks):  # they become part of a pattern
+        # They become part of a pattern.
+        if not isinstance(marks, list) or not all(re.fullmatch(r"[\w<>]+", mark) for mark in marks):
             raise ValueError(f"special tokens {marks!r:.80}")
         made = open_clip.SimpleTokenizer(context_length=length, **options)
     except Exception as error:  # a configuration from anywhere can break open_clip in any way

@@ -103,6 +103,8 @@ def text(dice: Random) -> str:
 def long_text(dice: Random, letters: int = 1 << 20) -> str:
     """Draw a text of so many letters: one word, many words, or a sign again and again."""
     part = dice.choice(("a", "ab", "word ", "\u00e9", "\U0001f469", "!", "1", " ", "&amp;", "\u0301", "a\n", "\x1b[1m"))
+    if dice.random() < 0.3:
+        part = "".join(Random(dice.random()).choices("abcdefghijklmnopqrstuvwxyz", k=letters))
     return (part * (letters // len(part) + 1))[:letters]
 
 
