@@ -38,7 +38,7 @@ def busy():
 
 
 def hungry():
-    yield Pair("a", "a dog", b"x" * (64 << 20))
+    yield Pair("a", "a dog", b"x" * (256 << 20))
 
 
 BREAKS = {
