@@ -76,12 +76,17 @@ def _world(monkeypatch, place):
     monkeypatch.chdir(place)
 
 
+def no_result(stdout):
+    """Nothing was printed but what the audit would be able to see, which it says before it begins."""
+    return not stdout or (stdout.startswith("Before anything is read: ") and stdout.count("\n") == 1)
+
+
 def refused(capsys, words, out, begun=False):
     """Run an audit that must be refused, before or after it has made its folder; return its two lines."""
     assert shell.run(["audit", *words, "--out", str(out)]) == 2
     stdout, stderr = capsys.readouterr()
     first, second = stderr.splitlines()
-    assert stdout == ""
+    assert no_result(stdout)
     assert first.startswith("lmia: ")
     assert second.strip()
     assert list(out.glob("*")) == []
@@ -316,7 +321,7 @@ def test_what_the_files_and_attacks_say(capsys, tmp_path, words, first, second):
     assert shell.run(["audit", *words, "--out", str(out)]) == 2
     stdout, stderr = capsys.readouterr()
     one, two = stderr.splitlines()
-    assert stdout == ""
+    assert no_result(stdout)
     assert first in one
     assert second in one + two
     assert two.strip()

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from lmia.evidence.copied import Copied
+from lmia.evidence.copied import Copied, Shared
 from lmia.evidence.estimate import Estimate
 from lmia.evidence.repeated import Positive, Positives
 from lmia.evidence.results import TPR, Curve, Histogram, Threshold
@@ -23,12 +23,14 @@ __all__ = [
     "Baseline",
     "Beside",
     "Check",
+    "Copied",
     "Curve",
     "Histogram",
     "Positive",
     "Positives",
     "Provenance",
     "RoleCount",
+    "Shared",
     "Slice",
     "Slices",
     "Status",

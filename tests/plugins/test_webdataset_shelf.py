@@ -1,5 +1,6 @@
 """Copies of remote shards: read instead of the network where they are whole, and never more of them than the bound."""
 
+import fcntl
 import multiprocessing
 import os
 import threading
@@ -202,7 +203,7 @@ def test_a_process_forked_while_room_is_made_does_not_hold_the_folder(kept):
         child.start()
     try:
         with (kept / ".lock").open() as file:
-            shelf.fcntl.flock(file, shelf.fcntl.LOCK_EX | shelf.fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     finally:
         end.set()
         child.join()

@@ -19,12 +19,14 @@ from lmia.report.model import (
     Baseline,
     Beside,
     Check,
+    Copied,
     Curve,
     Histogram,
     Positive,
     Positives,
     Provenance,
     RoleCount,
+    Shared,
     Slice,
     Slices,
     SuspectSummary,
@@ -56,6 +58,8 @@ CLASSES = (
     Slice,
     Positives,
     Positive,
+    Copied,
+    Shared,
 )
 
 

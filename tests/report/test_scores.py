@@ -40,6 +40,7 @@ def test_columns_and_types():
             "string",
             "int64",
             "int32",
+            "double",
         )
     ]
     assert not [name for name in table.column_names if "prob" in name]
