@@ -10,6 +10,7 @@ from typing import cast
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+import lmia
 from lmia_table.rows import Part, Row, damaged
 
 _ROWS_A_BYTE = 100
@@ -57,7 +58,9 @@ class Parquet:
                     for i in range(min(batch.num_rows, part.rows - done)):
                         done += 1
                         yield {str(name): _cell(batch.column(name), i) for name in batch.schema.names}
-        except (pa.ArrowException, OSError):
+        except lmia.LmiaError:
+            raise
+        except Exception:  # a stranger's pages can break a reader in any way
             pass
         for _ in range(part.rows - done):
             yield "unreadable row"
@@ -77,7 +80,7 @@ class Parquet:
     def _file(self) -> Iterator[pq.ParquetFile]:
         try:
             file = pq.ParquetFile(self.path, buffer_size=1 << 20)
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, ValueError) as error:  # ValueError: a column's name that is not UTF-8
             raise damaged(self.path, error) from error
         with file:
             yield file

@@ -461,3 +461,11 @@ def test_a_line_too_long_within_an_open_quote_is_its_own(tmp_path, monkeypatch):
     records = read(tmp_path / "t.csv")
     assert reasons(records) == ["unreadable line"] * 2
     assert [record.caption for record in records if isinstance(record, Pair)] == ["another"]
+
+
+def test_a_parquet_column_whose_name_is_not_utf8_is_a_sentence(tmp_path):
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"filepath": ["0.jpg"], "caption": ["a"], "oddname": [1]}), path, store_schema=False)
+    path.write_bytes(path.read_bytes().replace(b"oddname", b"odd\xffame"))
+    with pytest.raises(LmiaError, match="cannot be read"):
+        Table(str(path)).shards()
