@@ -42,10 +42,9 @@ def outlook(data: AuditData, detect: float) -> str:
 
 
 def _count(source: Source) -> int | None:
-    """Count a source's records, or estimate it from its first shards; None where they lie elsewhere."""
-    shards = source.shards()
-    if any("://" in shard or shard.startswith("pipe:") for shard in shards):
+    """Count a source's records, or estimate it from its first shards; None where that would be to read them."""
+    shards, reader = source.shards(), reader_of(source)
+    if any("://" in shard or shard.startswith("pipe:") for shard in shards) or type(reader).count is Source.count:
         return None
-    reader = reader_of(source)
     some = [reader.count(shard) for shard in shards[:COUNTED]]
     return expected(source, round(sum(some) / max(1, len(some)) * len(shards)))

@@ -118,6 +118,7 @@ def test_what_the_audit_can_see_is_said_before_it_reads_anything_where_nobody_lo
         raise lmia.LmiaError("Far enough.", "Stop here.")
 
     monkeypatch.setattr("lmia.cli.run_audit", begins)
+    monkeypatch.setattr(worlds.Noise, "count", worlds.Counted.count)
     assert audit(*WORDS, "--plugin", "plain", "--detect", "0.6") == 2
     assert told[0].startswith("Before anything is read: with 150 + 150 pairs")
 

@@ -25,7 +25,7 @@ from lmia.report.archive import read_report, write_report
 from lmia.report.run import read_run
 from lmia.report.scores import write_scores
 from lmia.source import Sample, drawn, expected, reader_of
-from worlds import Matrices, Noise
+from worlds import Counted, Matrices, Noise
 
 SIDES = (("members", "in"), ("nonmembers", "out"))
 
@@ -113,9 +113,9 @@ def test_a_manifest_of_one_side_is_no_audit(tmp_path, inside, outside, said):
 
 def test_the_outlook_counts_each_side(tmp_path):
     path = manifest(tmp_path / "m.parquet", names(range(60)), names(range(60, 100)))
-    roles = {role: Listed(Noise(0, 100), path, side) for role, side in SIDES}
+    roles = {role: Listed(Counted(0, 100), path, side) for role, side in SIDES}
     assert outlook(AuditData(**roles), 0.6).startswith("Before anything is read: with 48 + 22 pairs")
-    few = {role: Listed(Sample(Noise(0, 100), 50), path, one.side) for role, one in roles.items()}
+    few = {role: Listed(Sample(Counted(0, 100), 50), path, one.side) for role, one in roles.items()}
     assert outlook(AuditData(**few), 0.6).startswith("Before anything is read: with 24 + 11 pairs")
 
 

@@ -64,6 +64,13 @@ class Noise(lmia.Source):
         return digest(shard, self.shard, self.stop, self.broken)
 
 
+class Counted(Noise):
+    """Noise that counts its records without making them."""
+
+    def count(self, shard: str) -> int:
+        return min(self.shard, self.stop - int(shard))
+
+
 class Matrices(lmia.Target):
     """An image tower that is a random matrix, a text tower that remembers pictures of the pairs it was 'trained' on.
 
