@@ -252,9 +252,9 @@ def test_100000_a_side_and_ten_scores_keep_within_a_minute_for_2000_permutations
         torch.randn(10, 200_000, generator=torch.Generator().manual_seed(0)),
         torch.arange(200_000) % 2 == 0,
     )
-    start = time.perf_counter()
+    start = time.process_time()  # of both cores; whatever else wants them does not count
     max_statistic(scores, labels, permutations=100)
-    assert time.perf_counter() - start < 3
+    assert time.process_time() - start < 6
 
 
 def enumerated_in_strata(score, labels, strata):
