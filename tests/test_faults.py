@@ -254,6 +254,18 @@ def test_memory_that_runs_out_is_not_held_against_a_picture(monkeypatch):
 
 # Disks that fill
 
+
+def out_of_room(capsys, command, words, out, site):
+    """Run a command whose disk is full where it comes to `site`; return what it says one can do."""
+    with pytest.MonkeyPatch.context() as patch:
+        players.install(patch, "faults")
+        tried = faults.fill(patch, site)
+        first, second = refused(capsys, command, words, out)
+    assert tried, site
+    assert "No space left on device" in first, site
+    return second
+
+
 SITES = ["cosine", "pairs", "blind", faults.SCORES, "config.yaml", "report.json", "report.md", "report.html"]
 
 
@@ -263,12 +275,7 @@ def test_wherever_an_audit_fills_the_disk_the_old_report_stays_and_the_next_run_
     (out / "report.md").write_text("older")
     old = faults.contents(out)
     for site in SITES:  # in the order of writing: each run goes a step further
-        with pytest.MonkeyPatch.context() as patch:
-            players.install(patch, "faults")
-            tried = faults.fill(patch, site)
-            first, second = refused(capsys, "audit", GOOD, out)
-        assert tried, site
-        assert "No space left on device" in first, site
+        second = out_of_room(capsys, "audit", GOOD, out, site)
         assert "--out" in second or "--cache" in second, site
         assert faults.contents(out) == old, site
         assert faults.parts(default_cache()) == [], site
@@ -295,12 +302,7 @@ def test_a_full_disk_at_the_ledger_costs_a_sentence_in_the_report(capsys, tmp_pa
 def test_wherever_a_training_fills_the_disk_the_same_command_goes_on_to_the_same_weights(capsys, tmp_path):
     out = tmp_path / "t"
     for site in ("pixels.u8", "pairs.parquet", "training.json", "last.ckpt", WEIGHTS, "membership"):
-        with pytest.MonkeyPatch.context() as patch:
-            players.install(patch, "faults")
-            tried = faults.fill(patch, site)
-            first, _ = refused(capsys, "fit", FIT, out)
-        assert tried, site
-        assert "No space left on device" in first, site
+        out_of_room(capsys, "fit", FIT, out, site)
         assert faults.parts(out) == [], site
     assert run(capsys, "fit", FIT, out)[0] == 0
     assert run(capsys, "fit", FIT, tmp_path / "whole")[0] == 0

@@ -150,8 +150,6 @@ def check_of(report, kind):
 def test_labels_dealt_anew_hold_the_plain_auc(doubted):
     report, _, scores, labels, groups = doubted
     new = dealt(labels, groups, SEED)
-    if groups is None:
-        assert new.equal(labels[np.random.default_rng(SEED).permutation(len(labels))])
     check = check_of(report, "shuffled labels")
     assert (check.attack, check.auc, check.reason) == ("plain", auroc(scores, new, groups), "")
     assert check.auc.value == pytest.approx(roc_auc_score(new, scores), abs=1e-9)

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from lmia.evidence.inference import heldout_control, paired_p, per_unit, permutation_p
     from lmia.evidence.inferred import Inference
     from lmia.evidence.judged import Judged
-    from lmia.evidence.multiplicity import Permuted, holm, max_statistic
+    from lmia.evidence.multiplicity import Permuted, dealt, holm, max_statistic
     from lmia.evidence.neighbours import near_embeddings, near_embeddings_by_index, nearest_embeddings
     from lmia.evidence.order import out_of_order, surplus
     from lmia.evidence.positive import positives
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from lmia.evidence.repeated import Positive, Positives
     from lmia.evidence.results import TPR, Curve, Histogram, Threshold
     from lmia.evidence.share import Share, ShareByEffect, share_by_effect, share_lower_bound
-    from lmia.evidence.sides import dealt
     from lmia.evidence.sliced import Slice, Slices
     from lmia.evidence.slices import auroc_by_slice
     from lmia.evidence.slicing import slice_columns
@@ -97,7 +96,7 @@ _HOMES = {
     "conformal_threshold": "conformal",
     "copies": "duplicates",
     "critical_sum": "canary",
-    "dealt": "sides",
+    "dealt": "multiplicity",
     "decide": "verdict",
     "deploy": "conformal",
     "detectable": "power",

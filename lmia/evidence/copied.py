@@ -39,24 +39,26 @@ class Copied:
     seconded: int | None = None
 
     def sentences(self) -> list[str]:
-        """Say what was found across the parts, and what it may mean.
+        """Say what was found across the parts, and what it may mean: looks alone are a hint.
 
         Example:
-            >>> Copied([Shared("members", "pool", 9, {"any": 2, "caption": 0})], 0).sentences()
-            ['Pictures of one part that are also in another, by file, address or looks: 2 of members in pool.']
+            >>> Copied([Shared("members", "pool", 9, {"sha256": 2, "url": 0})], 0).sentences()
+            ['Pictures of one part that are also in another, by file or address: 2 of members in pool.']
         """
-        across = [one for one in self.shared if one.part != one.other]
-        found = [f"{one.by['any']:,} of {one.part} in {one.other}" for one in across if one.by["any"]]
-        rules = "by file, address or looks"
-        said = [
-            f"Pictures of one part that are also in another, {rules}: {', '.join(found)}."
+        across = [(one, max(one.by["sha256"], one.by["url"])) for one in self.shared if one.part != one.other]
+        found = [f"{n:,} of {one.part} in {one.other}" for one, n in across if n]
+        said = (
+            f"Pictures of one part that are also in another, by file or address: {', '.join(found)}."
             if found
-            else f"No picture of one part was found in another, {rules}."
+            else "No picture of one part was found in another, by file or address."
+        )
+        return [said, *self._alike()]
+
+    def _alike(self) -> list[str]:
+        if not self.look_alikes:
+            return []
+        seconded = "" if self.seconded is None else f"; the model's features are near in {self.seconded:,} of them"
+        return [
+            f"Two pictures look alike (few bits of a perceptual hash differ) without sharing caption, file or address "
+            f"{self.look_alikes:,} times: copies under another caption, or chance{seconded}. lmia data check lists them."
         ]
-        if self.look_alikes:
-            seconded = "" if self.seconded is None else f" The model finds {self.seconded:,} of them near as well."
-            said.append(
-                f"{self.look_alikes:,} times two pictures look alike that share neither caption, file nor address: copies "
-                f"under another caption, or chance. `lmia data check` lists them.{seconded}"
-            )
-        return said

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lmia.evidence.ranks import as_finite, dense_ranks
-from lmia.evidence.sides import as_groups, as_truth
+from lmia.evidence.sides import as_groups, as_labels, as_truth
 
 _CELLS = 1_000_000
 """Labels permuted at once, at most, of 8 bytes each: bounds the memory, never the result."""
@@ -119,8 +119,7 @@ def max_statistic(
     blocks = _blocks(given, as_groups(groups, len(truth)).numpy(), where)
     signed, scale = _signed_ranks(scores, where)
     found = _statistics(given[None], signed, scale, two_sided)[0]
-    seeds = np.random.SeedSequence(seed).spawn(len(blocks))
-    streams = [np.random.default_rng(own).spawn(1 + len(block.parts)) for own, block in zip(seeds, blocks, strict=True)]
+    streams = _streams(blocks, seed)
     alone, best = np.zeros(len(found), np.int64), np.zeros(len(found), np.int64)
     step = max(1, _CELLS // len(truth))
     for start in range(0, permutations, step):
@@ -132,6 +131,35 @@ def max_statistic(
         best += (reached.max(1, initial=-np.inf)[:, None] >= found).sum(0)
     each, highest = (torch.from_numpy((1 + count) / (1 + permutations)) for count in (alone, best))
     return Permuted(each, highest, permutations, sum(block.rows.size for block in blocks) / len(truth))
+
+
+def dealt(labels: Tensor, groups: Tensor | None = None, seed: int = 0) -> Tensor:
+    """Deal labels anew, once, as `max_statistic` does it many times: duplicates together, between groups of one size.
+
+    Args:
+        labels: (n,) bool or 0 and 1; 1 is a member.
+        groups: (n,) int64, equal for duplicates; None where samples are independent.
+        seed: of the deal.
+
+    Returns:
+        (n,) bool, as many members as before.
+
+    Example:
+        >>> dealt(torch.arange(6) < 2, torch.tensor([0, 0, 1, 1, 2, 2]), seed=1).tolist()
+        [False, False, False, False, True, True]
+    """
+    truth = as_labels(labels, len(labels)).numpy()
+    given = truth.astype(np.float64)
+    blocks = _blocks(given, as_groups(groups, len(given)).numpy(), np.zeros(len(given), np.int64))
+    for block, lots in zip(blocks, _streams(blocks, seed), strict=True):
+        given[block.rows] = block.deal(lots, 1)[0]
+    return torch.from_numpy(given > 0)
+
+
+def _streams(blocks: Sequence[_Block], seed: int) -> list[list[np.random.Generator]]:
+    """Give each block the generators that its deals need."""
+    seeds = np.random.SeedSequence(seed).spawn(len(blocks))
+    return [np.random.default_rng(own).spawn(1 + len(block.parts)) for own, block in zip(seeds, blocks, strict=True)]
 
 
 def _signed_ranks(scores: Tensor, strata: NDArray[np.int64]) -> tuple[Floats, Floats]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -129,26 +128,3 @@ def independent(groups: Tensor | None, n: int) -> float:
     """
     sizes = as_groups(groups, n).bincount().double()
     return n**2 / float((sizes**2).sum()) if n else 0.0
-
-
-def dealt(labels: Tensor, groups: Tensor | None, seed: int) -> Tensor:
-    """Deal labels anew: every group gets those of one of its own size.
-
-    Args:
-        labels: (n,) bool or 0 and 1.
-        groups: (n,) integers, equal for duplicates; None where samples are independent.
-        seed: of the deal.
-
-    Example:
-        >>> groups = torch.tensor([0, 0, 1, 2, 2, 3])
-        >>> new = dealt(torch.tensor([1, 1, 0, 0, 0, 1]), groups, seed=0)
-        >>> int(new.sum()), bool(new[0] == new[1]), bool(new[3] == new[4])
-        (3, True, True)
-    """
-    owners, random = as_groups(groups, len(labels)), np.random.default_rng(seed)
-    sizes, order = owners.bincount()[owners], owners.argsort(stable=True)
-    new = labels.clone()
-    for size in sorted(set(sizes.tolist())):
-        block = order[sizes[order] == size].reshape(-1, size)
-        new[block] = labels[block[torch.from_numpy(random.permutation(len(block)))]]
-    return new

@@ -37,9 +37,13 @@ def baselines(report: AuditReport) -> Table | None:
 
 
 def copies(report: AuditReport) -> Table | None:
-    """Lay out which pairs are there twice, and by what; None where none are, or nobody looked."""
+    """Lay out what the two sides hold twice, and by what; of other parts, what shares a file, an address or a key.
+
+    None where nothing does, or nobody looked.
+    """
     found = report.validity.copied
     columns = ("sha256", "url", "looks", "caption", "key")
+    sides = {"members", "nonmembers", "suspects"} | ({"calibration"} if report.question == "use" else set())
     rows = tuple(
         (
             f"repeated within {one.part}" if one.part == one.other else f"{one.part} also in {one.other}",
@@ -47,7 +51,7 @@ def copies(report: AuditReport) -> Table | None:
             *(count(one.by.get(rule, 0)) for rule in columns),
         )
         for one in (found.shared if found else ())
-        if any(one.by.values())
+        if any(n for rule, n in one.by.items() if {one.part, one.other} <= sides or rule in ("sha256", "url", "key"))
     )
     head = ("where", "of pairs", "same file", "same address", "look alike", "same caption", "same key")
     return Table("", head, rows, 0) if rows else None

@@ -7,6 +7,7 @@ pickles, and keeps a database that network disks do not carry.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import sys
@@ -109,8 +110,6 @@ class Shelf:
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Wait until no other process makes room here, or names a copy."""
-        import fcntl  # not everywhere, and only needed here
-
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / ".lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)

@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from lmia.errors import LmiaError
 from lmia.evidence import multiplicity
-from lmia.evidence.multiplicity import holm
+from lmia.evidence.multiplicity import dealt, holm
 
 
 def max_statistic(*args, **options):
@@ -313,3 +313,20 @@ def test_alone_is_not_corrected():
     found = multiplicity.max_statistic(scores.double(), torch.arange(60) >= 33, permutations=400)
     assert (found.alone <= found.best).all()
     assert (found.alone < found.best).any()
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=1, max_size=40), st.integers(0, 99))
+def test_a_deal_keeps_groups_together_and_each_size_its_members(rows, seed):
+    groups, labels = (torch.tensor(part) for part in zip(*rows, strict=True))
+    held = [
+        sorted((int((groups == one).sum()), int(some[groups == one].sum())) for one in groups.unique())
+        for some in (labels, dealt(labels, groups, seed))
+    ]
+    assert held[0] == held[1]
+
+
+def test_every_deal_is_as_likely_as_any_other():
+    found = [tuple(dealt(torch.arange(4) < 2, None, seed).tolist()) for seed in range(3000)]
+    counts = [found.count(one) for one in set(found)]
+    assert len(counts) == 6
+    assert chisquare(counts).pvalue > 0.001

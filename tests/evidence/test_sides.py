@@ -1,11 +1,8 @@
-import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from lmia.errors import LmiaError
-from lmia.evidence.sides import as_groups, as_labels, as_truth, dealt, independent, sides
+from lmia.evidence.sides import as_groups, as_labels, as_truth, independent, sides
 
 
 @pytest.mark.parametrize("dtype", [torch.bool, torch.int32, torch.int64, torch.uint8])
@@ -53,17 +50,3 @@ def test_groups_of_another_kind_are_refused(groups):
 def test_grouped_samples_are_worth_as_many_as_kish_says():
     assert independent(torch.tensor([3, 3, 3, 8]), 4) == pytest.approx(16 / 10)
     assert independent(torch.arange(5), 5) == independent(None, 5) == 5
-
-
-@given(st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=1, max_size=40), st.integers(0, 99))
-def test_a_deal_keeps_groups_whole_and_changes_no_counts(rows, seed):
-    groups, labels = (torch.tensor(part) for part in zip(*rows, strict=True))
-    new = dealt(labels, groups, seed)
-    patterns = [sorted(tuple(some[groups == one].tolist()) for one in groups.unique()) for some in (labels, new)]
-    assert patterns[0] == patterns[1]
-
-
-def test_singles_are_dealt_as_by_one_permutation():
-    labels = torch.arange(50) < 20
-    assert dealt(labels, None, 3).equal(labels[torch.from_numpy(np.random.default_rng(3).permutation(50))])
-    assert not dealt(labels, None, 3).equal(labels)
