@@ -5,7 +5,6 @@ python -m benchmarks.again
 
 from __future__ import annotations
 
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import lmia
 import lmia_demo
+from benchmarks.figures import figure, tell
 from lmia import record, specs
 from lmia.data import AuditData
 from lmia.extract import FeatureExtractor
@@ -32,13 +32,13 @@ def audit(target, cache, plugin):
 
 
 def seconds(*words):
-    """Median wall seconds of a command."""
+    """Wall seconds of a command, each time."""
     took = []
     for _ in range(RUNS):
         start = time.perf_counter()
         subprocess.run(words, check=True, capture_output=True)
         took.append(time.perf_counter() - start)
-    return statistics.median(took)
+    return took
 
 
 def main():
@@ -55,24 +55,23 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         _, cold = audit(target, Path(folder), "wsa")
         first = calls["images"]
-        rows = {}
+        rows = []
         for plugin in ("csa", "anchor"):
             took = []
             for _ in range(RUNS):
                 report, wall = audit(target, Path(folder), plugin)
                 took.append(wall)
-            rows[plugin] = statistics.median(took), calls["images"] - first, report.extraction["images_encoded"]
-    print("| what | value | asked |\n|---|---|---|")
-    for plugin, (wall, passes, told) in rows.items():
-        print(
-            f"| {plugin} after wsa on 4,000 cached pairs: seconds beyond imports | {wall:.2f} (cold {cold:.1f}) | 2 |"
-        )
-        print(f"| {plugin}: pictures encoded, counted / reported | {passes} / {told} | 0 |")
-    bare = seconds(sys.executable, "-c", "pass")
+            told = report.extraction["images_encoded"]
+            rows += [
+                figure(f"{plugin} after wsa on 4,000 cached pairs, seconds beyond imports", *took, most=2),
+                figure(f"{plugin}: pictures encoded, counted", calls["images"] - first, most=0),
+                figure(f"{plugin}: pictures encoded, as reported", told, most=0),
+            ]
+    print(f"The first, cold, took {cold:.1f} s; a bare interpreter {min(seconds(sys.executable, '-c', 'pass')):.3f} s.")
     for flag in ("--help", "--version"):
-        print(f"| `lmia {flag}`, seconds (a bare interpreter: {bare:.3f}) "
-              f"| {seconds(sys.executable, '-m', 'lmia', flag):.3f} | 0.5 |")  # fmt: skip
+        rows.append(figure(f"`lmia {flag}`, seconds", *seconds(sys.executable, "-m", "lmia", flag), most=0.5))
+    return tell(rows)
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

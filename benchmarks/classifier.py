@@ -10,6 +10,7 @@ import time
 import torch
 from torch.nn.functional import cross_entropy, normalize
 
+from benchmarks.figures import figure, tell
 from lmia.classifier import build_network, fit_classifier
 
 ROWS, WIDTH, BATCH, RUNS = 6000, 1024, 32, 5
@@ -58,14 +59,18 @@ def main():
         for way, run in ways.items():
             took, nets[way] = timed(run)
             seconds[way].append(took)
-    medians = {way: statistics.median(times) for way, times in seconds.items()}
-    for way, median in medians.items():
-        print(f"{way:24} {median:7.2f} s   speed relative to it: {median / medians['fit_classifier']:.2f}")
+    for way, times in seconds.items():
+        print(f"{way:24} {statistics.median(times):7.2f} s")
     pairs = zip(nets["bare loop"].parameters(), nets["fit_classifier"].parameters(), strict=True)
-    print(
-        f"largest difference of weights to the bare loop: {max(float((a - b).detach().abs().max()) for a, b in pairs):.1e}"
+    apart = max(float((a - b).detach().abs().max()) for a, b in pairs)
+    ratios = [a / b for a, b in zip(seconds["bare loop"], seconds["fit_classifier"], strict=True)]
+    return tell(
+        [
+            figure("WSA's training: a bare loop's seconds / ours", *ratios, least=0.9),
+            figure("WSA's training: largest difference of a weight to the bare loop's", apart),
+        ]
     )
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -28,6 +28,7 @@ import webdataset
 from PIL import Image
 
 from benchmarks import worlds
+from benchmarks.figures import figure, tell
 from lmia import record, specs
 from lmia.data import AuditData, shards_of
 from lmia.extract import FeatureExtractor, extract
@@ -145,6 +146,7 @@ def measure(kind, count):
             **{f"forward {k}": (lambda k=k: bare_forward(pairs, pixels, model, k, 1)) for k in range(1, CORES + 1)},
             **{f"streams {k}": (lambda k=k: bare_forward(pairs, pixels, model, 1, k)) for k in range(2, CORES + 1)},
             "ours": lambda: ours(paths, model),
+            "ours, by Pillow": lambda: ours(paths, exact),
             "plain": lambda: plain(paths, model),
             "ours, full captions": lambda: ours(long, model),
             "plain, full captions": lambda: plain(long, model),
@@ -164,10 +166,6 @@ def ceiling(rates, by=""):
     return best, splits[best]
 
 
-def row(name, values, asked):
-    return f"| {name} | {statistics.median(values):.2f} | {min(values):.2f} to {max(values):.2f} | {asked} |"
-
-
 def main(argv):
     kind = argv[0] if argv else "demo"
     count = int(argv[1]) if len(argv) > 1 else {"demo": 2000, "vit": 256}[kind]
@@ -179,15 +177,29 @@ def main(argv):
     for name in rounds[0]:
         rates = [rates[name] for rates in rounds]
         print(f"| {name} | {statistics.median(rates):.1f} | {min(rates):.1f} to {max(rates):.1f} |")
-    print("\n| ratio | median | rounds | asked |\n|---|---|---|---|")
     splits = " or ".join(sorted({ceiling(rates)[0] for rates in rounds}))
-    print(row(f"ours / ceiling ({splits})", [rates["ours"] / ceiling(rates)[1] for rates in rounds], "0.85"))
-    pillow = [rates["ours"] / ceiling(rates, ", by Pillow")[1] for rates in rounds]
-    print(row("the same, with pictures resized by Pillow as open_clip does", pillow, "0.85"))
-    print(row("ours / plain loop", [rates["ours"] / rates["plain"] for rates in rounds], "1.5"))
-    full = [rates["ours, full captions"] / rates["plain, full captions"] for rates in rounds]
-    print(row("the same, captions of 77 tokens", full, "-"))
+
+    def ratios(ours, rival):
+        return [rates[ours] / rival(rates) for rates in rounds]
+
+    def by_pillow(rates):
+        return ceiling(rates, ", by Pillow")[1]
+
+    return tell(
+        [
+            figure(
+                f"{kind}: ours / ceiling, bare decoding as open_clip does it", *ratios("ours", by_pillow), least=0.85
+            ),
+            figure(f"{kind}: ours / ceiling, decoding as ours ({splits})", *ratios("ours", lambda r: ceiling(r)[1])),
+            figure(f"{kind}: ours, resizing by Pillow / the first ceiling", *ratios("ours, by Pillow", by_pillow)),
+            figure(f"{kind}: ours / plain loop", *ratios("ours", lambda r: r["plain"]), least=1.5),
+            figure(
+                f"{kind}: ours / plain loop, captions of 77 tokens",
+                *ratios("ours, full captions", lambda r: r["plain, full captions"]),
+            ),
+        ]
+    )
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    raise SystemExit(main(sys.argv[1:]))

@@ -26,6 +26,7 @@ from PIL import Image
 
 from benchmarks import worlds
 from benchmarks.extraction import CORES, bare_decode
+from benchmarks.figures import figure, tell
 from lmia import record, specs
 from lmia.cores import batch_size, reading
 from lmia.data import AuditData, shards_of
@@ -132,17 +133,16 @@ def main() -> int:
     print(
         f"{torch.cuda.get_device_name()}, {CORES} cores; {MANY * SHARD:,} JPEGs of {SIDE} px, bf16, batches of {BATCH}"
     )
-    print("\n| model | extraction, pairs/s | forward alone | decoding alone | by Pillow | start, s | ratio | asked |")
-    print("|---|---|---|---|---|---|---|---|")
-    worst = 1.0
+    print("\n| model | extraction, pairs/s | forward alone | decoding alone | by Pillow | start, s |")
+    print("|---|---|---|---|---|---|")
+    found = []
     for name, rival in AGAINST.items():
         rounds = measure(name, files, args.rounds)
         ratios = [one["extraction"] / one[rival] for one in rounds]
-        worst = min(worst, median(ratios))
+        found.append(figure(f"{name} in bf16: extraction / {rival}", *ratios, least=LEAST))
         cells = [f"{median(one[what] for one in rounds):.4g}" for what in rounds[0]]
-        shown = f"{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}) of {rival}"
-        print(f"| {name} | {' | '.join(cells)} | {shown} | {LEAST} |", flush=True)
-    return int(worst < LEAST)
+        print(f"| {name} | {' | '.join(cells)} |", flush=True)
+    return tell(found)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ import torch
 import lmia.baselines
 import lmia.overlap.audited
 import lmia.validity
+from benchmarks.figures import figure, tell
 from benchmarks.memory import anonymous
 from lmia import evidence, judging, roles, ruling
 from lmia.blind import Ran
@@ -188,10 +189,14 @@ def main() -> int:
         print(f"| {check} | {took:.2f} | {meter.worked[check]:.2f} | {meter.risen[check] / 1e6:.0f} |")
     rest = total - sum(meter.seconds.values()), worked - sum(meter.worked.values())
     print(f"| what else an audit does with scores | {rest[0]:.2f} | {rest[1]:.2f} | |")
-    print(
-        f"| all; the process's peak | {total:.1f} (asked {SECONDS}) | {meter.most / 1e6:.0f} (asked {BYTES / 1e6:.0f}) |"
+    what = f"all checks on {each:,} + {each:,} pairs"
+    return tell(
+        [
+            figure(f"{what}, seconds", total, most=SECONDS),
+            figure(f"{what}, seconds of the cores", worked),
+            figure(f"{what}, GB at its peak", meter.most / 1e9, most=BYTES / 1e9),
+        ]
     )
-    return int(total > SECONDS or meter.most > BYTES)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from lmia_openclip import hub
 Tokenizer = Callable[[Sequence[str]], Tensor]
 _CONTEXT = 77
 _LONGEST = 1 << 16
+_REMEMBERED = 1 << 18
 # What a tokenizer may be told by a configuration from anywhere. Left out with intent: `trust_remote_code`, which runs
 # code, and `reduction_mask`, which drops words at random.
 _OPTIONS = {"clean", "strip_sep_token", "additional_special_tokens", "language"}
@@ -94,9 +95,24 @@ def _clips_own(config: Mapping[str, object], length: int, options: Mapping[str, 
             f"The model knows {words!r:.40} words, CLIP's tokenizer has {made.vocab_size:,}.",
             "Mend vocab_size, or name the model's own hf_tokenizer_name.",
         )
+    made.cache = _Words(made.cache)
     made.clean_fn = partial(_beginning, made.clean_fn, 2 * length * max(map(len, made.encoder)))
     found: Tokenizer = made
     return found
+
+
+class _Words(dict[str, str]):
+    """The words that were taken apart before, as open_clip keeps them, but not all of a day's: it has millions."""
+
+    def __init__(self, marks: Mapping[str, str]) -> None:
+        super().__init__(marks)
+        self.marks = dict(marks)
+
+    def __setitem__(self, word: str, parts: str) -> None:
+        if len(self) >= _REMEMBERED:
+            self.clear()
+            self.update(self.marks)
+        super().__setitem__(word, parts)
 
 
 def _beginning(clean: Callable[[str], str], letters: int, text: str) -> str:

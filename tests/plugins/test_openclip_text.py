@@ -103,6 +103,14 @@ def test_captions_at_the_edges(caption):
         assert (short - MODEL.encode_text(tokens)).abs().max() <= 1e-5
 
 
+def test_words_once_taken_apart_are_forgotten_before_they_fill_the_memory(monkeypatch):
+    monkeypatch.setattr(text, "_REMEMBERED", 50)
+    made, whole = text.tokenizer({}, None, None), open_clip.SimpleTokenizer()
+    captions = [f"{a}{b}word <end_of_text>" for a in "abcdefghijklm" for b in "nopqrstuvwxyz"]
+    assert torch.equal(made(captions), whole(captions))
+    assert len(made.cache) <= 50 < len(whole.cache)
+
+
 def test_no_captions_make_no_tokens():
     tokens = TOKENIZER([])
     assert text.cut(MODEL, tokens).shape == (0, 32)

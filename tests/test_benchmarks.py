@@ -1,0 +1,39 @@
+"""What benchmarks tell is one table and one file, and a missed figure is an exit code."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+figures = pytest.importorskip("benchmarks.figures", reason="needs the repository's own benchmarks/")
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.parametrize(
+    ("limits", "reached"),
+    [({"least": 0.85}, True), ({"least": 0.95}, False), ({"most": 1}, True), ({"most": 0}, False)],
+)
+def test_a_figure_is_the_median_of_its_rounds_and_held_against_what_is_asked(limits, reached):
+    one = figures.figure("ours / theirs", 0.8, 1.2, 0.9, **limits)
+    assert (one.value, one.reached) == (0.9, reached)
+    assert one.row().startswith("| ours / theirs | 0.9 | 0.8 to 1.2 | at ")
+    assert one.row().endswith("yes |" if reached else "NO |")
+
+
+def test_what_is_told_is_kept_and_read_back(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv(figures.KEPT, str(tmp_path / "kept"))
+    told = [figures.figure("a / b", 1, 2, 4, least=1.5), figures.figure("seconds", 3)]
+    assert figures.tell(told) == 0
+    assert figures.tell([figures.figure("c / d", 1, most=0.5)]) == 1
+    assert figures.told(tmp_path / "kept")[:2] == told
+    assert len(figures.told(tmp_path / "kept")) == 3
+    assert capsys.readouterr().out.count("| figure | value |") == 2
+
+
+def test_one_command_runs_them_and_writes_a_table_and_a_file(tmp_path):
+    words = [sys.executable, "-m", "benchmarks", "again", "nothing", "--out", str(tmp_path)]
+    run = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.returncode == 2
+    assert "unknown: nothing; there are extraction-demo" in run.stderr
+    assert not list(tmp_path.iterdir())
