@@ -126,7 +126,7 @@ def run_audit(
     doubts = replace(validity(doubt, trained, ran, beside_ran, detect), copied=copied(part, model))
     ruled = verdict(doubts, question, regime, detect)
     with together(folder) as place:
-        digest = write_scores(score_table([*rows, *there]), place / "scores.parquet")
+        digest = write_scores(score_table([*rows, *there, *judge.rows_of_blind(doubt.blind)]), place / "scores.parquet")
         record.write_config(config, place)
         report = AuditReport(
             question=question,

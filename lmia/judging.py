@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lmia import evidence
+from lmia.evidence.baselines import Blind
 from lmia.evidence.comparison import Comparison
 from lmia.report.model import AttackResult, SuspectSummary
-from lmia.report.scores import TARGET, RoleScores
+from lmia.report.scores import NO_MODEL, TARGET, RoleScores
 from lmia.roles import Roles
 
 DEFAULT_FPRS = (0.01, 0.001)
@@ -142,6 +143,17 @@ class Judge:
             found.append(self._part(name, "calibration", calibration, strata, None, None, which, model))
         return found
 
+    def rows_of_blind(self, blind: Blind) -> list[RoleScores]:
+        """Return the blind baselines' rows of scores.parquet: the half of both sides that they were judged on."""
+        rows, first = self.side_rows[blind.b], self.labels.numpy()[blind.b]
+        found = []
+        for one in blind.baselines:
+            for side, mine in zip(self.roles.sides, (first, ~first), strict=True):
+                if one.scores is not None:
+                    keys, group = self._named(rows[mine].tolist())
+                    found.append(RoleScores(one.kind, side, keys, one.scores[mine], model=NO_MODEL, group=group))  # type: ignore[arg-type]
+        return found
+
     def _part(
         self,
         name: str,
@@ -154,13 +166,16 @@ class Judge:
         model: str,
     ) -> RoleScores:
         rows = self.roles.parts[part].tolist()
-        keys, group = [self.keys[row] for row in rows], [self._copies.get(row) for row in rows]
+        keys, group = self._named(rows)
         stratum = np.array([strata[row] for row in rows], np.int64) if part in self.roles.sides else None
         shown = (
             self.roles.repeats[self.roles.parts[part]] if part == "members" and self.roles.repeats is not None else None
         )
         cosine = _numpy(self.plain[part]) if model == TARGET else None
         return RoleScores(name, part, keys, _numpy(scores), p, q, folds, model, group, stratum, shown, cosine)  # type: ignore[arg-type]
+
+    def _named(self, rows: Sequence[int]) -> tuple[list[str], list[str | None]]:
+        return [self.keys[row] for row in rows], [self._copies.get(row) for row in rows]
 
     @cached_property
     def _copies(self) -> dict[int, str]:

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from lmia import evidence
 from lmia.blind import Ran
 from lmia.controls import Aside
-from lmia.evidence.baselines import Blind
+from lmia.evidence.baselines import Baseline, Blind
 from lmia.evidence.comparison import Comparison
 from lmia.judging import Judge, Scored
 from lmia.report.model import AttackResult, AuditReport, Validity, Verdict
 from lmia.report.run import Floats, Rows, Run
-from lmia.report.scores import ROLES
+from lmia.report.scores import NO_MODEL, ROLES
 from lmia.roles import Roles
 from lmia.ruling import verdict
 from lmia.validity import Doubt, validity
@@ -75,13 +75,45 @@ def doubts(run: Run, judge: Judge) -> tuple[Validity, Verdict | None]:
         for at in [(one.model, one.attack)]
     ]
     trained = dict.fromkeys(ran, False) | {one.attack: one.trained for one in report.validity.adjusted}
-    found = validity(Doubt(judge, _NO_BLIND, like), trained, ran, asides, _detect(report))
-    written = {one.attack: one.versus_blind for one in report.validity.adjusted}
-    adjusted = tuple(replace(one, versus_blind=written.get(one.attack)) for one in found.adjusted)
-    taken = {name: getattr(report.validity, name) for name in ("baselines", "notes", "sliced", "slices", "copied")}
-    found = replace(found, adjusted=adjusted, **taken)
+    blind = _blind(run, judge)
+    found = validity(Doubt(judge, blind or _NO_BLIND, like), trained, ran, asides, _detect(report))
+    if blind is None:
+        written = {one.attack: one.versus_blind for one in report.validity.adjusted}
+        adjusted = tuple(replace(one, versus_blind=written.get(one.attack)) for one in found.adjusted)
+        found = replace(found, baselines=report.validity.baselines, adjusted=adjusted)
+    found = replace(found, **{name: getattr(report.validity, name) for name in ("notes", "sliced", "slices", "copied")})
     regime = report.verdict.regime if report.verdict else "post hoc"
     return found, verdict(found, report.question, regime, _detect(report))
+
+
+def has_blind(run: Run) -> bool:
+    """Tell whether a run keeps what its blind baselines gave the pairs; one that had none keeps all of it."""
+    kinds = [one.kind for one in run.report.validity.baselines if one.auc is not None]
+    return all((NO_MODEL, kind) in run.besides for kind in kinds)
+
+
+def _blind(run: Run, judge: Judge) -> Blind | None:
+    """Make what the blind baselines found again of their scores; None where these are not kept."""
+    if not has_blind(run):
+        return None
+    sides, labels = judge.roles.sides, judge.labels
+    place = {
+        (sides[not first], judge.keys[row]): i
+        for i, (row, first) in enumerate(zip(judge.side_rows, labels, strict=True))
+    }
+    found, b = [], np.zeros(0, np.int64)
+    for one in run.report.validity.baselines:
+        if (rows := run.besides.get((NO_MODEL, one.kind))) is None:
+            found.append(Baseline(one.kind, None, None, None, one.reason))
+            continue
+        at = np.array([place[pair] for pair in zip(rows.role, rows.key, strict=True)], np.int64)
+        if len(b) and not np.array_equal(b, np.sort(at)):
+            raise ValueError(f"the blind baseline '{one.kind}' was judged on other pairs than the first")
+        scores, b = rows.score[np.argsort(at)], np.sort(at)
+        groups = None if judge.groups is None else judge.groups[b]
+        area = evidence.auroc(torch.from_numpy(scores), labels[b], groups, judge.confidence)
+        found.append(Baseline(one.kind, scores, area, None))
+    return Blind(tuple(found), b[:0], b, np.zeros(len(labels), np.bool_), "")
 
 
 def _repeats(rows: Rows) -> NDArray[np.int32] | None:

@@ -148,7 +148,7 @@ def test_suspects_beside_known_nonmembers(capsys):
     report = json.loads(Path("lmia-audit", "report.json").read_text())
     assert report["question"] == "use"
     rows = pq.read_table("lmia-audit/scores.parquet").to_pylist()
-    suspects = [row for row in rows if row["role"] == "suspects"]
+    suspects = [row for row in rows if row["role"] == "suspects" and row["model"] != "no model"]
     assert {row["key"] for row in suspects} == {f"noise/{i}" for i in range(100, 200)}
     assert all(1 / 101 <= row["p"] <= row["q"] <= 1 for row in suspects)  # a third of 300 calibrate
     assert {row["role"] for row in rows} == {"suspects", "calibration"}
@@ -166,7 +166,8 @@ def test_two_presets_of_one_attack_are_two_rows(capsys):
     assert [official["name"], bench["name"]] == ["wsa:official", "wsa:bench"]
     rows = [line.split()[0] for line in out.splitlines() if line.startswith("wsa:")]
     assert rows[:2] == ["wsa:official", "wsa:bench"]
-    scored = Counter(row["attack"] for row in pq.read_table("lmia-audit/scores.parquet").to_pylist())
+    rows = pq.read_table("lmia-audit/scores.parquet").to_pylist()
+    scored = Counter(row["attack"] for row in rows if row["model"] == "target")
     assert scored == {"wsa:official": 250, "wsa:bench": 250}  # 100 members, 100 nonmembers, 50 to calibrate
 
 

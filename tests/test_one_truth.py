@@ -103,7 +103,7 @@ def test_five_formats_one_truth(folder, tmp_path):
         target = specs.target(f"local-dir:{folder}/clip")
         audit(folder, out, target, ending, ["csa"])
         rows = pq.read_table(out / "scores.parquet").to_pylist()
-        assert len(rows) == len({(row["model"], row["key"]) for row in rows})
+        assert len(rows) == len({(row["model"], row["attack"], row["key"]) for row in rows})
         store = extractor_of(target, out).store.folder  # beside it lies the twin's
         cosines = np.concatenate([np.load(path) for path in sorted(store.glob("cosine/*.npy"))])
         every[ending] = np.sort(cosines)

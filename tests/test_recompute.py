@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -264,7 +265,7 @@ def test_a_score_that_is_no_number_is_named(run):
 def test_an_attack_without_rows_and_rows_without_attack_are_told(run):
     def change(rows):
         for row in rows:
-            row["attack"] = {"csa": "csa", "tail": "other"}[row["attack"]]
+            row["attack"] = {"tail": "other"}.get(row["attack"], row["attack"])
 
     edit(run, change)
     found = told(run)
@@ -376,6 +377,53 @@ def test_a_changed_doubt_or_verdict_is_named(run, change, where):
     report = read_report(run / "report.json")
     write_report(change(report), run)
     assert list(told(run)) == [where]
+
+
+def test_what_the_blind_baselines_found_is_recomputed_and_their_scores_are_watched(run):
+    report = read_report(run / "report.json")
+    place, pixels = next((i, b) for i, b in enumerate(report.validity.baselines) if b.kind == "pixels")
+    before = verify(read_run(run))
+    assert before.differences == []
+    assert any("how the blind baselines were trained" in line for line in before.left_out)
+
+    forged = replace(pixels, auc=replace(pixels.auc, high=0.999))
+    baselines = (*report.validity.baselines[:place], forged, *report.validity.baselines[place + 1 :])
+    write_report(replace(report, validity=replace(report.validity, baselines=baselines)), run)
+    assert list(told(run)) == [f"validity.baselines[{place}].auc.high"]
+
+    adjusted = replace(
+        report.validity.adjusted[1], versus_blind=replace(report.validity.adjusted[1].versus_blind, value=0.3)
+    )
+    write_report(
+        replace(report, validity=replace(report.validity, adjusted=(report.validity.adjusted[0], adjusted))), run
+    )
+    assert list(told(run)) == ["validity.adjusted[1].versus_blind.value"]
+
+    write_report(report, run)
+    edit(run, lambda rows: [row.update(score=-row["score"]) for row in rows if row["attack"] == "pixels"])
+    assert f"validity.baselines[{place}].auc.value" in told(run)
+
+
+def test_blind_baselines_of_unlike_pairs_cannot_be_computed_again(run):
+    def change(rows):
+        mine = [row for row in rows if row["attack"] == "pixels"]
+        mine[0]["key"] = next(
+            row["key"] for row in rows if row["role"] == mine[0]["role"] and row["key"] not in {r["key"] for r in mine}
+        )
+
+    edit(run, change)
+    assert "other pairs" in told(run)["validity"].problem
+
+
+def test_in_a_file_without_the_blind_baselines_scores_they_are_taken_as_written_and_that_is_said(run):
+    path = run / "scores.parquet"
+    table = pq.read_table(path)
+    write_scores(table.filter(pc.not_equal(table["model"], "no model")), path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    write_report(replace(read_report(run / "report.json"), scores_sha256=digest), run)
+    found = verify(read_run(run))
+    assert found.differences == []
+    assert any("from before its scores were kept" in line for line in found.left_out)
 
 
 def test_the_twins_numbers_are_recomputed_and_its_scores_are_watched(tmp_path):

@@ -23,6 +23,8 @@ WORDS = ("key", "role", "model", "attack", "group")
 """Columns that hold text; the others hold numbers."""
 TARGET = "target"
 """What the model under audit is called in the column `model`; those beside it go by their names."""
+NO_MODEL = "no model"
+"""What stands there for blind baselines, whose kind is then the attack: they see the pairs and no model."""
 NAME = "scores.parquet"
 
 

@@ -35,7 +35,7 @@ def change_score(run, value):
     path = run / "scores.parquet"
     table = pq.read_table(path)
     rows = table.to_pylist()
-    row = [row for row in rows if row["role"] == "members"][-1]
+    row = [row for row in rows if row["role"] == "members" and row["model"] == "target"][-1]
     row["score"] = value
     write_scores(pa.Table.from_pylist(rows, schema=table.schema), path)
     return row["key"]
