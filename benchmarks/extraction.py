@@ -31,6 +31,7 @@ from benchmarks import worlds
 from benchmarks.figures import figure, tell
 from lmia import record, specs
 from lmia.data import AuditData, shards_of
+from lmia.encoding import chunk_of, piece_of
 from lmia.extract import FeatureExtractor, extract
 
 ROUNDS, BATCH = 5, 64
@@ -76,7 +77,7 @@ def bare_decode(pairs, model, processes):
 def bare_forward(pairs, pixels, model, threads, streams):
     """Pairs a second of a model that is handed everything: `streams` of one thread each, or one of `threads`."""
     captions = sorted({text.decode() for _, text in pairs}, key=len)
-    size = max(1, min(256, len(captions) // (2 * CORES)))  # a piece for every core, however few there are
+    size = chunk_of(len(captions), torch.device("cpu"))
     chunks = [model.tokenize(captions[i : i + size]) for i in range(0, len(captions), size)]
     torch.set_num_threads(threads)
 
@@ -90,7 +91,7 @@ def bare_forward(pairs, pixels, model, threads, streams):
 
     start = time.perf_counter()
     with ThreadPoolExecutor(streams) as pool:
-        list(pool.map(image, pixels.split(BATCH)))
+        list(pool.map(image, pixels.split(piece_of(pixels[:BATCH]))))
         list(pool.map(text, chunks))
     took = time.perf_counter() - start
     torch.set_num_threads(CORES)

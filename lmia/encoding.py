@@ -12,8 +12,10 @@ from lmia.streams import Streams
 from lmia.target import Target
 from lmia.views import View
 
-CHUNK = 256
-"""Captions encoded at once, of similar length."""
+PIXELS = 1 << 20
+"""Pixels encoded at once without a GPU: larger calls gain nothing, and the last of them keeps its stream busy alone."""
+CAPTIONS, FEWEST = {"cpu": 64, "gpu": 256}, 16
+"""Captions encoded at once, at most and at least, of similar length: few are padded less, and keep all streams busy."""
 
 
 class Encoder:
@@ -33,16 +35,17 @@ class Encoder:
         self.streams = Streams()
         self.encoded = {"images": 0, "captions": 0}
 
-    def images(self, raw: Tensor, names: Sequence[str]) -> Callable[[], dict[str, Tensor]]:
-        """Begin to encode `(b, 3, h, w)` bytes in the views named; return how to get `(b, d)` of each."""
+    def images(self, raw: Tensor, names: Sequence[str]) -> list[Callable[[], dict[str, Tensor]]]:
+        """Begin to encode `(b, 3, h, w)` bytes in the views named; return how to get `(m, d)` of each, piece by piece."""
         self.encoded["images"] += len(raw) * len(names)
-        return self.streams.run(self._images, raw, names)
+        return [self.streams.run(self._images, piece, names) for piece in torch.split(raw, piece_of(raw))]
 
     def captions(self, captions: Sequence[str], device: torch.device) -> Callable[[], Tensor]:
         """Begin to encode each distinct caption once, in chunks of similar length; return how to get `(n, d)`."""
         order = sorted(set(captions), key=lambda caption: (len(caption), caption))
         place = {caption: i for i, caption in enumerate(order)}
-        chunks = [order[i : i + CHUNK] for i in range(0, len(order), CHUNK)]
+        size = chunk_of(len(order), device)
+        chunks = [order[i : i + size] for i in range(0, len(order), size)]
         results = [self.streams.run(self._captions, chunk, device) for chunk in chunks]
         self.encoded["captions"] += len(order)
 
@@ -69,6 +72,26 @@ class Encoder:
 
     def _tokens(self, tokens: Tensor, n: int) -> Tensor:
         return returned.features(self.target.encode_text(tokens), n, self.target, "encode_text")
+
+
+def piece_of(raw: Tensor) -> int:
+    """Return how many of `(b, 3, h, w)` pictures are encoded at once: a matter of their size and device alone.
+
+    Example:
+        >>> piece_of(torch.zeros(64, 3, 48, 48)), piece_of(torch.zeros(64, 3, 224, 224))
+        (64, 20)
+    """
+    return len(raw) if raw.device.type != "cpu" else max(1, min(len(raw), PIXELS // raw[0, 0].numel()))
+
+
+def chunk_of(n: int, device: torch.device) -> int:
+    """Return how many of n captions are encoded at once: a matter of their number and the device alone.
+
+    Example:
+        >>> [chunk_of(n, torch.device("cpu")) for n in (10, 300, 4096)]
+        [16, 37, 64]
+    """
+    return max(FEWEST, min(CAPTIONS["cpu"], n // 8)) if device.type == "cpu" else CAPTIONS["gpu"]
 
 
 def floats(raw: Tensor) -> Tensor:

@@ -192,7 +192,7 @@ class FeatureExtractor(LightningModule):
     def _see(self, shard: Underway, raw: Tensor, captions: list[str]) -> None:
         names = list(dict.fromkeys(map(self._image_of, self._seen())))
         if names:
-            shard.images.append(self.encoder.images(raw, names))
+            shard.images += self.encoder.images(raw, names)
         if self.measurements:
             tokens = self.target.tokenize(captions).to(raw.device)
             batch = Batch(torch.arange(len(captions)) + len(shard.rows), floats(raw), tokens)

@@ -21,7 +21,7 @@ class Underway:
     Args:
         rows: key, caption and facts of its pairs.
         rejected: records that cannot be used.
-        images: how to get the features of the window's pictures, batch by batch.
+        images: how to get the features of the window's pictures, piece by piece.
         waiting: pairs whose captions are not encoded yet.
         done: parts of each array, in order.
         measured: what attacks measured, batch by batch.
