@@ -73,10 +73,13 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         found = {name: run(name, Path(folder) / "kept.jsonl") for name in names}
     table = "\n".join([HEAD, *(one.row() for figures in found.values() for one in figures)])
-    whole = {name: [asdict(one) | {"value": one.value} for one in figures] for name, figures in found.items()}
+    here, whole = (
+        machine(),
+        {name: [asdict(one) | {"value": one.value} for one in figures] for name, figures in found.items()},
+    )
     args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / "figures.json").write_text(json.dumps({"machine": machine(), "figures": whole}, indent=1))
-    (args.out / "figures.md").write_text(f"{json.dumps(machine())}\n\n{table}\n")
+    (args.out / "figures.json").write_text(json.dumps({"machine": here, "figures": whole}, indent=1))
+    (args.out / "figures.md").write_text(f"{json.dumps(here)}\n\n{table}\n")
     print(f"\n## All of them\n\n{table}\n\n{args.out / 'figures.json'}")
     return int(not all(figures and all(one.reached for one in figures) for figures in found.values()))
 

@@ -5,7 +5,7 @@ python -m benchmarks.extraction [demo|vit] [PAIRS]
 The ceiling is the best of all splits of the cores between bare decoding (read, decode, the model's resize and crop)
 and a bare forward pass (the same pixels and tokens, trimmed and batched as ours): k cores decode while the others
 encode, or all cores take turns. It stands there twice: with pictures resized as we do it, by torch, and by Pillow, as
-open_clip does it. The plain loop is what one writes without thinking: webdataset, open_clip's
+open_clip does it; to the second one ours is held with either. The plain loop is what one writes without thinking: webdataset, open_clip's
 preprocessing, `encode_image`, `encode_text`, batches of 64. Ratios are taken within a round, seconds apart, because a
 shared machine's speed moves by a quarter from minute to minute; beside each median stand the worst and the best round.
 """

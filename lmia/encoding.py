@@ -14,8 +14,8 @@ from lmia.views import View
 
 PIXELS = 1 << 20
 """Pixels encoded at once without a GPU: larger calls gain nothing, and the last of them keeps its stream busy alone."""
-CAPTIONS, FEWEST = {"cpu": 64, "gpu": 256}, 16
-"""Captions encoded at once, at most and at least, of similar length: few are padded less, and keep all streams busy."""
+CAPTIONS, FEWEST, ON_GPU = 64, 16, 256
+"""Captions encoded at once, of similar length: at most and at least, fewer being padded less, and on a GPU."""
 
 
 class Encoder:
@@ -91,7 +91,7 @@ def chunk_of(n: int, device: torch.device) -> int:
         >>> [chunk_of(n, torch.device("cpu")) for n in (10, 300, 4096)]
         [16, 37, 64]
     """
-    return max(FEWEST, min(CAPTIONS["cpu"], n // 8)) if device.type == "cpu" else CAPTIONS["gpu"]
+    return max(FEWEST, min(CAPTIONS, n // 8)) if device.type == "cpu" else ON_GPU
 
 
 def floats(raw: Tensor) -> Tensor:

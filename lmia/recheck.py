@@ -23,8 +23,6 @@ from lmia.roles import Roles
 from lmia.ruling import verdict
 from lmia.validity import Doubt, validity
 
-_NO_BLIND = Blind((), np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.bool_), "")
-
 
 def scored(rows: Rows, p: Floats | None = None) -> Scored:
     """Return an attack's scores part by part, with p-values as written unless given, `(n,)`."""
@@ -75,27 +73,14 @@ def doubts(run: Run, judge: Judge) -> tuple[Validity, Verdict | None]:
         for at in [(one.model, one.attack)]
     ]
     trained = dict.fromkeys(ran, False) | {one.attack: one.trained for one in report.validity.adjusted}
-    blind = _blind(run, judge)
-    found = validity(Doubt(judge, blind or _NO_BLIND, like), trained, ran, asides, _detect(report))
-    if blind is None:
-        written = {one.attack: one.versus_blind for one in report.validity.adjusted}
-        adjusted = tuple(replace(one, versus_blind=written.get(one.attack)) for one in found.adjusted)
-        found = replace(found, baselines=report.validity.baselines, adjusted=adjusted)
+    found = validity(Doubt(judge, _blind(run, judge), like), trained, ran, asides, _detect(report))
     found = replace(found, **{name: getattr(report.validity, name) for name in ("notes", "sliced", "slices", "copied")})
     regime = report.verdict.regime if report.verdict else "post hoc"
     return found, verdict(found, report.question, regime, _detect(report))
 
 
-def has_blind(run: Run) -> bool:
-    """Tell whether a run keeps what its blind baselines gave the pairs; one that had none keeps all of it."""
-    kinds = [one.kind for one in run.report.validity.baselines if one.auc is not None]
-    return all((NO_MODEL, kind) in run.besides for kind in kinds)
-
-
-def _blind(run: Run, judge: Judge) -> Blind | None:
-    """Make what the blind baselines found again of their scores; None where these are not kept."""
-    if not has_blind(run):
-        return None
+def _blind(run: Run, judge: Judge) -> Blind:
+    """Make what the blind baselines found again of their scores; one that found nothing has none."""
     sides, labels = judge.roles.sides, judge.labels
     place = {
         (sides[not first], judge.keys[row]): i
@@ -103,9 +88,11 @@ def _blind(run: Run, judge: Judge) -> Blind | None:
     }
     found, b = [], np.zeros(0, np.int64)
     for one in run.report.validity.baselines:
-        if (rows := run.besides.get((NO_MODEL, one.kind))) is None:
+        if one.auc is None:
             found.append(Baseline(one.kind, None, None, None, one.reason))
             continue
+        if (rows := run.besides.get((NO_MODEL, one.kind))) is None:
+            raise ValueError(f"the blind baseline '{one.kind}' has no rows")
         at = np.array([place[pair] for pair in zip(rows.role, rows.key, strict=True)], np.int64)
         if len(b) and not np.array_equal(b, np.sort(at)):
             raise ValueError(f"the blind baseline '{one.kind}' was judged on other pairs than the first")

@@ -1,5 +1,6 @@
 """What benchmarks tell is one table and one file, and a missed figure is an exit code."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -31,9 +32,25 @@ def test_what_is_told_is_kept_and_read_back(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out.count("| figure | value |") == 2
 
 
-def test_one_command_runs_them_and_writes_a_table_and_a_file(tmp_path):
-    words = [sys.executable, "-m", "benchmarks", "again", "nothing", "--out", str(tmp_path)]
+def test_an_unknown_name_is_refused_before_anything_runs(tmp_path):
+    words = [sys.executable, "-m", "benchmarks", "evidence", "nothing", "--out", str(tmp_path)]
     run = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode == 2
     assert "unknown: nothing; there are extraction-demo" in run.stderr
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("words", "code"), [(("benchmarks.evidence", "2000"), 0), (("benchmarks.nowhere",), 1)])
+def test_one_command_runs_them_and_writes_a_table_and_a_file(tmp_path, monkeypatch, capfd, words, code):
+    every = pytest.importorskip("benchmarks.__main__")
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setitem(every.ALL, "small", ("a small one", *words))
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "small", "--out", str(tmp_path / "out")])
+    assert every.main() == code
+    told = json.loads((tmp_path / "out" / "figures.json").read_text())
+    assert told["machine"]["cores"] >= 1
+    names = [one["name"] for one in told["figures"]["small"]]
+    table = (tmp_path / "out" / "figures.md").read_text()
+    assert all(f"| {name} |" in table for name in names)
+    assert ("evidence for 2,000 + 2,000 scores, seconds" in names) == (code == 0)
+    assert ("small broke: exit code 1." in capfd.readouterr().out) == (code == 1)

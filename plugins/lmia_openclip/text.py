@@ -25,7 +25,7 @@ from lmia_openclip import hub
 Tokenizer = Callable[[Sequence[str]], Tensor]
 _CONTEXT = 77
 _LONGEST = 1 << 16
-_REMEMBERED = 1 << 18
+_REMEMBERED = 1 << 18  # words
 # What a tokenizer may be told by a configuration from anywhere. Left out with intent: `trust_remote_code`, which runs
 # code, and `reduction_mask`, which drops words at random.
 _OPTIONS = {"clean", "strip_sep_token", "additional_special_tokens", "language"}
