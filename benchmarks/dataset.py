@@ -11,7 +11,6 @@ pair, on a hundredth of the permutations.
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ import time
 import numpy as np
 
 from benchmarks.figures import figure, tell
+from benchmarks.process import most_resident
 
 PAIRS, PERMUTATIONS = 100_000, 10_000
 SECONDS, BYTES = 30.0, 2e9
@@ -53,7 +53,7 @@ def case(name: str) -> None:
     began = time.perf_counter(), time.process_time()
     judged(both, columns, asked, placebos)
     took = time.perf_counter() - began[0], time.process_time() - began[1]
-    print(*took, 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    print(*took, most_resident())
 
 
 def rival() -> float:

@@ -8,7 +8,6 @@ Scores are float32, as attacks give them, a tenth of them tied. The rival is sci
 
 from __future__ import annotations
 
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -18,6 +17,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from benchmarks.figures import figure, tell
+from benchmarks.process import most_resident
 
 EACH, SECONDS, BYTES = 10_000_000, 40.0, 3e9
 FPRS = (1e-2, 1e-3, 1e-4)
@@ -36,7 +36,7 @@ def timed(call: Callable[[], object]) -> tuple[object, float, float]:
     """Return what a call makes, its seconds, and the process's peak so far in bytes."""
     start = time.perf_counter()
     made = call()
-    return made, time.perf_counter() - start, 1024.0 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return made, time.perf_counter() - start, float(most_resident())
 
 
 def main() -> int:

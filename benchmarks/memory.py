@@ -23,6 +23,7 @@ from PIL import Image
 
 import lmia
 from benchmarks.figures import figure, tell
+from benchmarks.process import anonymous
 
 WIDTH, SIZES, CURVE = 512, (4_000, 40_000), (4_000, 40_000, 120_000, 400_000)
 
@@ -83,12 +84,6 @@ class Both(lmia.Attack):
 
     def score(self, samples):
         return torch.nn.functional.cosine_similarity(samples.image, samples.text)
-
-
-def anonymous() -> int:
-    """This process's anonymous memory, in bytes."""
-    status = Path("/proc/self/status").read_text()
-    return 1024 * int(next(line.split()[1] for line in status.splitlines() if line.startswith("RssAnon")))
 
 
 def audit(pairs: int) -> None:

@@ -30,7 +30,7 @@ import lmia.baselines
 import lmia.overlap.audited
 import lmia.validity
 from benchmarks.figures import figure, tell
-from benchmarks.memory import anonymous
+from benchmarks.process import anonymous
 from lmia import evidence, judging, roles, ruling
 from lmia.blind import Ran
 from lmia.controls import TWIN, Aside

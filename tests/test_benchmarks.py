@@ -40,6 +40,13 @@ def test_an_unknown_name_is_refused_before_anything_runs(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_process_is_not_charged_with_the_memory_of_the_one_that_started_it():
+    held = bytearray(b"1") * (1 << 28)
+    words = [sys.executable, "-c", "from benchmarks.process import most_resident; print(most_resident())"]
+    run = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert 1 << 20 < int(run.stdout) < len(held)
+
+
 @pytest.mark.parametrize(("words", "code"), [(("benchmarks.evidence", "2000"), 0), (("benchmarks.nowhere",), 1)])
 def test_one_command_runs_them_and_writes_a_table_and_a_file(tmp_path, monkeypatch, capfd, words, code):
     every = pytest.importorskip("benchmarks.__main__")
