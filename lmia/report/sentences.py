@@ -184,7 +184,7 @@ def _leakage(found: Sequence[AttackResult], void: bool) -> str:
         return (
             f"Yes, the two sides can be told apart: {who} does so with AUC {interval(auc)}, where 0.5 is guessing and 1 "
             f"is certainty.{_at_low_fpr(best)}{_beyond_cosine(best)} Whether that is memory or another difference "
-            "between the two collections, this number alone does not say."
+            "between the two collections, this number alone does not say: that is what the verdict weighs."
         )
     if auc.low > 0.5:
         return (

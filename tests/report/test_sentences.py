@@ -36,8 +36,8 @@ def test_yes_names_the_strongest_and_what_is_left_open():
         "Yes, the two sides can be told apart: the strongest of 3 attacks (anchor) does so with AUC 0.939 ["
     )
     assert (
-        "Whether that is memory or another difference between the two collections, this number alone does not say."
-        in said
+        "Whether that is memory or another difference between the two collections, this number alone does not say: "
+        "that is what the verdict weighs." in said
     )
     assert "48.0 % [36.0, 60.0]" in said
     assert "more than what the plain cosine" in said
