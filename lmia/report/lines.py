@@ -46,7 +46,7 @@ class Drawn:
     png: bytes
 
 
-def lines(drawn: Sequence[Line], across: str, up: str, log: str = "", guessing: float | None = None) -> Drawn:
+def lines(drawn: Sequence[Line], across: str, up: str, log: str = "", dashed: float | None = None) -> Drawn:
     """Draw every run as an open mark and the means of each kind as filled ones, joined where the levels are numbers.
 
     Args:
@@ -55,14 +55,14 @@ def lines(drawn: Sequence[Line], across: str, up: str, log: str = "", guessing: 
         up: name of the vertical axis.
         log: which axes are logarithmic: `x`, `y`, `xy` or none. Levels that are no numbers stand side by
             side, and so do the kinds within one.
-        guessing: where a dashed line stands for guessing, if anywhere.
+        dashed: where a dashed line stands to compare with, if anywhere.
     """
     levels = list(dict.fromkeys(level for line in drawn for level in line.runs))
     places = _numbers(levels)
     named = [line for line in drawn if line.name]
     with drawing(f"{across} {up}", 4.4 + 0.24 * ((len(named) + 2) // 3)) as (figure, axes):
-        if guessing is not None:
-            axes.axhline(guessing, color="#777777", lw=1, ls="--", zorder=0)
+        if dashed is not None:
+            axes.axhline(dashed, color="#777777", lw=1, ls="--", zorder=0)
         for i, line in enumerate(drawn):
             aside = 0.0 if places else 0.7 * ((i + 0.5) / len(drawn) - 0.5)
             at = [place + aside for place in places or range(len(levels))]

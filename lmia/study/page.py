@@ -53,9 +53,8 @@ def write_study(study: Study, cells: Sequence[Cell], out: Path, command: str) ->
     """
     found = rows(study, cells, out)
     short, fitted = summary(study, found), laws(study, found)
-    drawn = lines(
-        _lines(study, found), study.figure["x"], study.figure["y"], study.figure.get("log", ""), _guessing(study)
-    )
+    dashed, _ = _reference(study) or (None, "")
+    drawn = lines(_lines(study, found), study.figure["x"], study.figure["y"], study.figure.get("log", ""), dashed)
     said = [_said(line) for line in short]
     made = {
         "table.csv": as_csv(found),
@@ -131,21 +130,21 @@ def _lines(study: Study, found: Sequence[Row]) -> list[Line]:
     return drawn
 
 
-def _guessing(study: Study) -> float | None:
-    """Where guessing lies: at a half for areas, at the rate itself for shares found."""
+def _reference(study: Study) -> tuple[float, str] | None:
+    """Where the dashed line lies, and what it is: guessing is a half for areas, and the rate itself for shares found."""
     up = study.figure["y"]
     if up == "versus cosine":
-        return 0.0
+        return 0.0, "the plain cosine"
     if up.startswith("tpr@"):
-        return float(up.removeprefix("tpr@").removesuffix(" repeated"))
-    return 0.5 if up in ("auc", "auc repeated", "adjusted", "twin", "blind", "live auc") else None
+        return float(up.removeprefix("tpr@").removesuffix(" repeated")), "guessing"
+    return (0.5, "guessing") if up in ("auc", "auc repeated", "adjusted", "twin", "blind", "live auc") else None
 
 
 def _caption(study: Study) -> str:
     only = ", ".join(f"{factor} {level}" for factor, level in study.figure.get("at", {}).items())
     what = f"{study.figure['y']} against {study.figure['x']}{f', at {only}' if only else ''}"
     many = "s" if len(study.seeds) != 1 else ""
-    line = " The dashed line is guessing." if _guessing(study) is not None else ""
+    line = f" The dashed line is {reference[1]}." if (reference := _reference(study)) else ""
     return f"{what}. Every open mark is one audit, with one of {len(study.seeds)} seed{many}; filled marks are means.{line}"
 
 

@@ -84,6 +84,16 @@ def test_a_figure_may_be_of_one_level_alone(written):
     assert "auc against repeats, at form b." in (out / "summary.md").read_text()
 
 
+@pytest.mark.parametrize(
+    ("up", "line"),
+    [("auc", "The dashed line is guessing."), ("versus cosine", "The dashed line is the plain cosine."), ("gap", "")],
+)
+def test_the_dashed_line_is_named_for_what_it_is(written, up, line):
+    found = [{**row, up: row["auc"] - 0.7} for row in rows()]
+    text = (written(found, figure={"x": "repeats", "y": up}, measure=[up]) / "summary.md").read_text()
+    assert line in text if line else "dashed" not in text
+
+
 def test_the_same_rows_are_the_same_bytes(written):
     first = {path.name: path.read_bytes() for path in written(rows()).iterdir()}
     assert first == {path.name: path.read_bytes() for path in written(rows()).iterdir()}
