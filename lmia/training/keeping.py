@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from io import BytesIO
@@ -23,7 +24,9 @@ from lmia.training.watch import Watch
 RECORD, EPOCHS, UNDERWAY = "training.json", "epochs", "underway"
 """Files and folders of a run: its record, the targets kept on the way, and what is only needed until it ends."""
 RESUME = "last.ckpt"
-_ROOM = "Make room on the disk, and run the same command again: it goes on after its last whole epoch."
+_SHORT, _SHARE = 1.0, 0.1
+"""Seconds in which a checkpoint is written after every epoch, and the share of the time that larger ones may take."""
+_ROOM = "Make room on the disk, and run the same command again: it goes on after the last epoch that was kept."
 
 
 @dataclass(frozen=True)
@@ -117,18 +120,25 @@ def clear(out: Path) -> None:
 
 
 class Whole(TorchCheckpointIO):
-    """Writes checkpoints aside in their own folder.
+    """Writes checkpoints aside in their own folder; one that takes over a second to write, not after every epoch.
 
     Lightning's own go through the system's temporary folder, and a kill while they are copied from there to another disk
     leaves half a one.
     """
 
+    def __init__(self) -> None:
+        self._due = float("-inf")
+
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: object = None) -> None:
-        """Write a checkpoint, whole or not at all."""
+        """Write a checkpoint, whole or not at all; leave it out where writing would take more than a tenth of the time."""
+        if (begun := time.monotonic()) < self._due:
+            return
         buffer = BytesIO()
         torch.save(checkpoint, buffer)
         with aside(Path(path), _ROOM) as file:
             file.write(buffer.getbuffer())
+        took = time.monotonic() - begun
+        self._due = begun + (took / _SHARE if took > _SHORT else 0.0)
 
 
 class Keep(Callback):

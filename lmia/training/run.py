@@ -36,7 +36,7 @@ TRAINER_DEFAULTS: Mapping[str, object] = {
 """What every training wants of Lightning's Trainer; checkpoints are kept by the run itself."""
 
 _SMALLER = "Free some memory, or give another --out and a smaller --batch."
-_KEPT = "The same command goes on after its last whole epoch."
+_KEPT = "The same command goes on after the last epoch that was kept."
 
 
 def run_fit(
@@ -49,7 +49,7 @@ def run_fit(
 ) -> Record:
     """Train a target on a drawn part of some pairs, and write it with the manifest of who was in.
 
-    A run that was broken off goes on where its last whole epoch ended, and ends in the same weights.
+    A run that was broken off goes on after the last epoch that was kept, and ends in the same weights.
 
     Args:
         learner: the target and how it learns.
@@ -85,7 +85,7 @@ class _Run(Callback):
         self.keep = Keep(self.watch, out)
 
     def go(self, trainer: Trainer) -> Record:
-        """Train to the end; the checkpoint of the last whole epoch is there for resuming alone."""
+        """Train to the end; the checkpoint of an epoch is there for resuming alone."""
         place, learner, data = self.out / UNDERWAY, self.learner, self.data
         sweep(self.out)
         data.begin(learner.preprocess, learner.tokenize, learner.defences, place, self.seed)

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import open_clip
@@ -19,7 +20,7 @@ from lmia.membership import Membership, read
 from lmia.specs import source
 from lmia.specs import target as target_of
 from lmia.target import Target
-from lmia.training import FitData, Learner, Plan, run_fit
+from lmia.training import FitData, Learner, Plan, keeping, run_fit
 from lmia.training.data import Drawn, Epochs, Order, tokens_of
 from lmia.training.pairs import decoded
 from training.worlds import fit, target, trainer
@@ -162,6 +163,19 @@ def test_a_broken_run_goes_on_to_the_weights_of_an_unbroken_one(tmp_path):
     assert set(done.kept) == {"epochs/001", "epochs/003"}
     for name in (WEIGHTS, "metrics.csv", f"epochs/001/{WEIGHTS}", f"epochs/003/{WEIGHTS}"):
         assert (tmp_path / "t" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+
+
+@pytest.mark.parametrize(("seconds", "kept"), [(0.5, [0, 1, 2, 3]), (3.0, [0, 3])])
+def test_a_checkpoint_that_takes_long_is_not_written_after_every_epoch(tmp_path, monkeypatch, seconds, kept):
+    """Epochs end every ten seconds; three of them are what a write of three seconds may cost once."""
+    clock = iter(time for epoch in range(4) for time in ((10.0 * epoch,) + (10.0 * epoch + seconds,) * (epoch in kept)))
+    monkeypatch.setattr(keeping, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    place, written = keeping.Whole(), []
+    for epoch in range(4):
+        place.save_checkpoint({"epoch": epoch}, tmp_path / "last.ckpt")
+        written.append(torch.load(tmp_path / "last.ckpt", weights_only=True)["epoch"])
+    assert sorted(set(written)) == kept
+    assert next(clock, None) is None
 
 
 @pytest.mark.parametrize("options", [{"stop_auc": 0.0}, {"stop_recall": 0.0}])
