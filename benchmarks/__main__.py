@@ -73,10 +73,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         found = {name: run(name, Path(folder) / "kept.jsonl") for name in names}
     table = "\n".join([HEAD, *(one.row() for figures in found.values() for one in figures)])
-    here, whole = (
-        machine(),
-        {name: [asdict(one) | {"value": one.value} for one in figures] for name, figures in found.items()},
-    )
+    here = machine()
+    whole = {name: [asdict(one) | {"value": one.value} for one in figures] for name, figures in found.items()}
     args.out.mkdir(parents=True, exist_ok=True)
     (args.out / "figures.json").write_text(json.dumps({"machine": here, "figures": whole}, indent=1))
     (args.out / "figures.md").write_text(f"{json.dumps(here)}\n\n{table}\n")
