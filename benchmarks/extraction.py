@@ -2,12 +2,14 @@
 
 python -m benchmarks.extraction [demo|vit] [PAIRS]
 
-The ceiling is the best of all splits of the cores between bare decoding (read, decode, the model's resize and crop)
-and a bare forward pass (the same pixels and tokens, trimmed and batched as ours): k cores decode while the others
-encode, or all cores take turns. It stands there twice: with pictures resized as we do it, by torch, and by Pillow, as
-open_clip does it; to the second one ours is held with either. The plain loop is what one writes without thinking: webdataset, open_clip's
-preprocessing, `encode_image`, `encode_text`, batches of 64. Ratios are taken within a round, seconds apart, because a
-shared machine's speed moves by a quarter from minute to minute; beside each median stand the worst and the best round.
+The ceiling is the best of all splits of the cores between a bare decode loop (read the shards, decode, the model's
+resize and crop) and a bare forward loop (pixels and tokens in memory, trimmed and batched as ours): k cores decode while
+the others encode, until both are done. Beside it stands a stricter one: all cores decode everything, then all cores
+encode everything. Either is measured with pictures resized by torch, as we do it, and by Pillow, as open_clip does it.
+
+The plain loop is what one writes without thinking: webdataset, open_clip's preprocessing, `encode_image`,
+`encode_text`, batches of 64. Ratios are taken within a round, seconds apart, because a shared machine's speed moves by a
+quarter from minute to minute; beside each median stand the worst and the best round.
 """
 
 from __future__ import annotations
@@ -52,33 +54,36 @@ def pairs_of(paths):
     return list(webdataset.WebDataset([str(path) for path in paths], shardshuffle=False).to_tuple("jpg", "txt"))
 
 
-def _decode(job):
-    files, preprocess = job
+def _decode(paths, preprocess):
     torch.set_num_threads(1)  # its pool of threads does not outlive a fork: a large copy would wait for it for ever
-    for data in files:
-        preprocess(Image.open(io.BytesIO(data)).convert("RGB"))
+    for image, _ in pairs_of(paths):
+        preprocess(Image.open(io.BytesIO(image)).convert("RGB"))
 
 
-def bare_decode(pairs, model, processes):
-    """Pairs a second of `processes` forked processes that decode and do nothing else."""
-    files = [image for image, _ in pairs]
-    jobs = [(files[i::processes], model.preprocess) for i in range(processes)]
+def decoders(paths, model, processes):
+    """Forked processes, started, that read their share of the shards, decode, resize, and do nothing else."""
+    jobs = [(paths[i::processes], model.preprocess) for i in range(processes)]
+    started = [multiprocessing.get_context("fork").Process(target=_decode, args=job) for job in jobs]
+    [process.start() for process in started]
+    return started
+
+
+def bare_decode(paths, count, model, processes):
+    """Pairs a second of `processes` processes that decode."""
     start = time.perf_counter()
-    if processes == 1:
-        _decode(jobs[0])
-        torch.set_num_threads(CORES)
-    else:
-        workers = [multiprocessing.get_context("fork").Process(target=_decode, args=(job,)) for job in jobs]
-        [worker.start() for worker in workers]
-        [worker.join() for worker in workers]
-    return len(files) / (time.perf_counter() - start)
+    [process.join() for process in decoders(paths, model, processes)]
+    return count / (time.perf_counter() - start)
 
 
-def bare_forward(pairs, pixels, model, threads, streams):
-    """Pairs a second of a model that is handed everything: `streams` of one thread each, or one of `threads`."""
+def tokens_of(pairs, model):
+    """The captions' tokens, trimmed and batched as ours."""
     captions = sorted({text.decode() for _, text in pairs}, key=len)
     size = chunk_of(len(captions), torch.device("cpu"))
-    chunks = [model.tokenize(captions[i : i + size]) for i in range(0, len(captions), size)]
+    return [model.tokenize(captions[i : i + size]) for i in range(0, len(captions), size)]
+
+
+def bare_forward(pixels, tokens, model, threads, streams):
+    """Pairs a second of a model that is handed everything: `streams` of one thread each, or one of `threads`."""
     torch.set_num_threads(threads)
 
     def image(batch):
@@ -92,10 +97,19 @@ def bare_forward(pairs, pixels, model, threads, streams):
     start = time.perf_counter()
     with ThreadPoolExecutor(streams) as pool:
         list(pool.map(image, pixels.split(piece_of(pixels[:BATCH]))))
-        list(pool.map(text, chunks))
+        list(pool.map(text, tokens))
     took = time.perf_counter() - start
     torch.set_num_threads(CORES)
-    return len(pairs) / took
+    return len(pixels) / took
+
+
+def side_by_side(paths, pixels, tokens, model, processes):
+    """Pairs a second of `processes` that decode while the other cores run a bare forward pass, until both are done."""
+    start = time.perf_counter()
+    started = decoders(paths, model, processes)
+    bare_forward(pixels, tokens, model, 1, CORES - processes)
+    [process.join() for process in started]
+    return len(pixels) / (time.perf_counter() - start)
 
 
 def ours(paths, model):
@@ -135,36 +149,41 @@ def plain(paths, model):
 
 def measure(kind, count):
     model, exact = target(kind), target(kind, resizing="pillow")
+    each = count // max(4, CORES)
     with tempfile.TemporaryDirectory() as folder:
-        paths = worlds.shards(Path(folder) / "short", count, each=max(32, count // 4))
-        long = worlds.shards(Path(folder) / "long", count, each=max(32, count // 4), words=90)
+        paths = worlds.shards(Path(folder) / "short", count, each=each)
+        long = worlds.shards(Path(folder) / "long", count, each=each, words=90)
         pairs = pairs_of(paths)
-        lengths = sorted(int((row != 0).sum()) for row in model.tokenize([text.decode() for _, text in pairs]))
+        tokens = tokens_of(pairs, model)
+        lengths = sorted(int((row != 0).sum()) for chunk in tokens for row in chunk)
         pixels = torch.stack([model.preprocess(Image.open(io.BytesIO(image)).convert("RGB")) for image, _ in pairs])
         jobs = {
-            **{f"decode {k}": (lambda k=k: bare_decode(pairs, model, k)) for k in range(1, CORES + 1)},
-            **{f"decode {k}, by Pillow": (lambda k=k: bare_decode(pairs, exact, k)) for k in range(1, CORES + 1)},
-            **{f"forward {k}": (lambda k=k: bare_forward(pairs, pixels, model, k, 1)) for k in range(1, CORES + 1)},
-            **{f"streams {k}": (lambda k=k: bare_forward(pairs, pixels, model, 1, k)) for k in range(2, CORES + 1)},
             "ours": lambda: ours(paths, model),
             "ours, by Pillow": lambda: ours(paths, exact),
             "plain": lambda: plain(paths, model),
             "ours, full captions": lambda: ours(long, model),
             "plain, full captions": lambda: plain(long, model),
+            "forward, one pass on all cores": lambda: bare_forward(pixels, tokens, model, CORES, 1),
+            "forward, a pass on each core": lambda: bare_forward(pixels, tokens, model, 1, CORES),
         }
+        for by, how in {"": model, ", by Pillow": exact}.items():
+            jobs[f"decode{by}"] = lambda how=how: bare_decode(paths, count, how, CORES)
+            for k in range(1, CORES):
+                jobs[f"{k} decode{by}, {CORES - k} encode"] = lambda k=k, how=how: side_by_side(
+                    paths, pixels, tokens, how, k
+                )
         return [{name: job() for name, job in jobs.items()} for _ in range(ROUNDS)], lengths
 
 
-def ceiling(rates, by=""):
-    """The best of all splits, and its name."""
-    forward = {k: max(rates[f"forward {k}"], rates.get(f"streams {k}", 0)) for k in range(1, CORES + 1)}
-    splits = {
-        f"{k} decoding, {CORES - k} encoding": min(rates[f"decode {k}{by}"], forward[CORES - k])
-        for k in range(1, CORES)
-    }
-    splits["all cores in turns"] = 1 / (1 / rates[f"decode {CORES}{by}"] + 1 / forward[CORES])
-    best = max(splits, key=splits.get)
-    return best, splits[best]
+def split(rates, by):
+    """The best split of the cores: k of them decode while the others encode."""
+    return max(rates[f"{k} decode{by}, {CORES - k} encode"] for k in range(1, CORES))
+
+
+def turns(rates, by):
+    """All cores decode everything, then all cores encode everything: no two kinds of work share a cache."""
+    forward = max(rates["forward, one pass on all cores"], rates["forward, a pass on each core"])
+    return 1 / (1 / rates[f"decode{by}"] + 1 / forward)
 
 
 def main(argv):
@@ -172,27 +191,29 @@ def main(argv):
     count = int(argv[1]) if len(argv) > 1 else {"demo": 2000, "vit": 256}[kind]
     rounds, lengths = measure(kind, count)
     middle = lengths[len(lengths) // 2]
-    print(f"\n{kind}: {count} JPEGs of 512 px in 4 tar shards, captions of {lengths[0]} to {lengths[-1]} tokens "
+    print(f"\n{kind}: {count} JPEGs of 512 px in {max(4, CORES)} tar shards, captions of {lengths[0]} to {lengths[-1]} tokens "
           f"(median {middle}), {CORES} cores, {ROUNDS} rounds\n")  # fmt: skip
     print("| pairs/s | median | rounds |\n|---|---|---|")
     for name in rounds[0]:
         rates = [rates[name] for rates in rounds]
         print(f"| {name} | {statistics.median(rates):.1f} | {min(rates):.1f} to {max(rates):.1f} |")
-    splits = " or ".join(sorted({ceiling(rates)[0] for rates in rounds}))
 
     def ratios(ours, rival):
         return [rates[ours] / rival(rates) for rates in rounds]
 
-    def by_pillow(rates):
-        return ceiling(rates, ", by Pillow")[1]
-
+    rivals = [("best split of the cores", split), ("all cores in turns", turns)]
+    alike = [("ours", ""), ("ours", ", by Pillow"), ("ours, by Pillow", ", by Pillow")]
     return tell(
         [
-            figure(
-                f"{kind}: ours / ceiling, bare decoding as open_clip does it", *ratios("ours", by_pillow), least=0.85
+            *(
+                figure(
+                    f"{kind}: {mine} / {name}{by}",
+                    *ratios(mine, lambda rates, rival=rival, by=by: rival(rates, by)),
+                    least=0.85 if rival is split else None,
+                )
+                for name, rival in rivals
+                for mine, by in alike
             ),
-            figure(f"{kind}: ours / ceiling, decoding as ours ({splits})", *ratios("ours", lambda r: ceiling(r)[1])),
-            figure(f"{kind}: ours, resizing by Pillow / the first ceiling", *ratios("ours, by Pillow", by_pillow)),
             figure(f"{kind}: ours / plain loop", *ratios("ours", lambda r: r["plain"]), least=1.5),
             figure(
                 f"{kind}: ours / plain loop, captions of 77 tokens",
