@@ -4,8 +4,8 @@ python -m benchmarks.extraction [demo|vit] [PAIRS]
 
 The ceiling is the best of all splits of the cores between a bare decode loop (read the shards, decode, the model's
 resize and crop) and a bare forward loop (pixels and tokens in memory, trimmed and batched as ours): k cores decode while
-the others encode, until both are done. Beside it stands a stricter one: all cores decode everything, then all cores
-encode everything. Either is measured with pictures resized by torch, as we do it, and by Pillow, as open_clip does it.
+the others encode, until both are done; or all cores decode everything, then all encode everything, which leaves none
+idle. It is measured with pictures resized by torch, as we do it, and by Pillow, as open_clip does it.
 
 The plain loop is what one writes without thinking: webdataset, open_clip's preprocessing, `encode_image`,
 `encode_text`, batches of 64. Ratios are taken within a round, seconds apart, because a shared machine's speed moves by a
@@ -186,6 +186,11 @@ def turns(rates, by):
     return 1 / (1 / rates[f"decode{by}"] + 1 / forward)
 
 
+def ceiling(rates, by):
+    """The better of the two."""
+    return max(split(rates, by), turns(rates, by))
+
+
 def main(argv):
     kind = argv[0] if argv else "demo"
     count = int(argv[1]) if len(argv) > 1 else {"demo": 2000, "vit": 256}[kind]
@@ -201,7 +206,7 @@ def main(argv):
     def ratios(ours, rival):
         return [rates[ours] / rival(rates) for rates in rounds]
 
-    rivals = [("best split of the cores", split), ("all cores in turns", turns)]
+    rivals = [("ceiling", ceiling), ("k cores decoding beside the others, alone", split)]
     alike = [("ours", ""), ("ours", ", by Pillow"), ("ours, by Pillow", ", by Pillow")]
     return tell(
         [
@@ -209,7 +214,7 @@ def main(argv):
                 figure(
                     f"{kind}: {mine} / {name}{by}",
                     *ratios(mine, lambda rates, rival=rival, by=by: rival(rates, by)),
-                    least=0.85 if rival is split else None,
+                    least=0.85 if rival is ceiling else None,
                 )
                 for name, rival in rivals
                 for mine, by in alike
