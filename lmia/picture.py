@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b, sha256
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from PIL import Image
 
@@ -26,9 +25,8 @@ MAX_ASPECT = 200
 """Longer strips are refused: resized to a model's height, one would fill the memory."""
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What is kept of an image file besides its features.
+class Facts(NamedTuple):
+    """What is kept of an image file besides its features; a tuple, since a reading process hands over one a pair.
 
     Args:
         sha256: hexadecimal digest of the file's bytes (of the pixels, where there is no file).

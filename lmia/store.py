@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields
 from pathlib import Path
 from typing import IO, Any
 from zipfile import BadZipFile
@@ -32,8 +31,7 @@ from lmia.source import Rejected
 _ROOM = "Free some space or choose another folder with --cache DIR; what is complete is kept."
 FORMAT = 3
 """Of the rows' columns; rows of another format have other file names, and are made again from the images."""
-_FACTS = tuple(field.name for field in fields(Facts))
-_ROWS = ("key", "caption", *_FACTS)
+_ROWS = ("key", "caption", *Facts._fields)
 _DAMAGED = (OSError, EOFError, ValueError, BadZipFile)
 """What numpy raises over a file that is missing, empty, torn or something else; arrow's errors are the first and third."""
 
@@ -211,8 +209,7 @@ def aside(path: Path) -> Iterator[IO[bytes]]:
 
 def _table(rows: Iterable[tuple[str, str, Facts]], rejected: Iterable[Rejected]) -> pa.Table:
     records: list[dict[str, object]] = [
-        {"key": key, "caption": caption, "reason": None} | {name: getattr(facts, name) for name in _FACTS}
-        for key, caption, facts in rows
+        {"key": key, "caption": caption, "reason": None, **facts._asdict()} for key, caption, facts in rows
     ]
     records += [dict.fromkeys(_ROWS) | {"key": bad.key, "reason": bad.reason} for bad in rejected]
     return pa.Table.from_pylist(records, schema=_SCHEMA)

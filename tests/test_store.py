@@ -28,7 +28,7 @@ def test_what_is_written_is_read(tmp_path):
     rows, rejected = store.pairs("s")
     assert store.array("cosine", "s").tolist() == [0.5, 0.25]
     assert store.measured("measured@x", "s")["loss"].tolist() == [1.0, 2.0]
-    facts = {name: getattr(FACTS, name) for name in Facts.__dataclass_fields__} | {"pixels": list(FACTS.pixels)}
+    facts = FACTS._asdict() | {"pixels": list(FACTS.pixels)}
     assert rows.to_pylist()[0] == {"key": "a", "caption": "ä cat"} | facts
     assert rows.schema.field("pixels").type == pa.list_(pa.float32(), STATISTICS)
     assert rejected == [Rejected("c", "no caption")]

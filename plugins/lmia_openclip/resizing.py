@@ -82,7 +82,7 @@ def planes(image: Image.Image) -> Tensor:
         [255, 0, 0]
     """
     try:
-        rows = from_dlpack(pa.array(image).flatten()).view(image.height, image.width, 4)
+        rows = from_dlpack(pa.array(image).values).view(image.height, image.width, 4)
     except ValueError:
         rows = torch.from_numpy(np.array(image))
     return rows.permute(2, 0, 1)

@@ -84,7 +84,7 @@ def _clips_own(config: Mapping[str, object], length: int, options: Mapping[str, 
         # They become part of a pattern.
         if not isinstance(marks, list) or not all(re.fullmatch(r"[\w<>]+", mark) for mark in marks):
             raise ValueError(f"special tokens {marks!r:.80}")
-        made = open_clip.SimpleTokenizer(context_length=length, **options)
+        made = _Clips(context_length=length, **options)
     except Exception as error:  # a configuration from anywhere can break open_clip in any way
         raise LmiaError(
             f"The model's tokenizer_kwargs make no tokenizer: {dict(options)!r:.200}.", "Mend or drop them."
@@ -95,24 +95,43 @@ def _clips_own(config: Mapping[str, object], length: int, options: Mapping[str, 
             f"The model knows {words!r:.40} words, CLIP's tokenizer has {made.vocab_size:,}.",
             "Mend vocab_size, or name the model's own hf_tokenizer_name.",
         )
-    made.cache = _Words(made.cache)
     made.clean_fn = partial(_beginning, made.clean_fn, 2 * length * max(map(len, made.encoder)))
     found: Tokenizer = made
     return found
 
 
-class _Words(dict[str, str]):
-    """The words that were taken apart before, as open_clip keeps them, but not all of a day's: it has millions."""
+class _Clips(open_clip.SimpleTokenizer):  # type: ignore[misc]
+    """CLIP's own tokenizer, which takes a word apart once and remembers it, but not all of a day's: it has millions."""
 
-    def __init__(self, marks: Mapping[str, str]) -> None:
-        super().__init__(marks)
-        self.marks = dict(marks)
+    cache: dict[str, str]
+
+    def __init__(self, **options: object) -> None:
+        super().__init__(**options)
+        self.cache = _Marks(self.cache)
+        self.words: dict[str, tuple[int, ...]] = {}
+
+    def encode(self, text: str) -> list[int]:
+        """Turn a text into tokens, without those of its beginning and end."""
+        words = self.pat.findall(self.clean_fn(text))
+        return [token for word in words for token in self.words.get(word) or self._apart(word)]
+
+    def _apart(self, word: str) -> tuple[int, ...]:
+        if len(self.words) >= _REMEMBERED:
+            self.words = {}  # not cleared: another thread may be reading
+        letters = "".join(self.byte_encoder[byte] for byte in word.encode())
+        self.words[word] = tokens = tuple(self.encoder[part] for part in self.bpe(letters).split(" "))
+        return tokens
+
+
+class _Marks(dict[str, str]):
+    """The special words; open_clip would keep every other here too, for good."""
 
     def __setitem__(self, word: str, parts: str) -> None:
-        if len(self) >= _REMEMBERED:
-            self.clear()
-            self.update(self.marks)
-        super().__setitem__(word, parts)
+        """Keep nothing more."""
+
+    def __reduce__(self) -> tuple[type[_Marks], tuple[dict[str, str]]]:
+        """Be copied whole, not word by word."""
+        return _Marks, (dict(self),)
 
 
 def _beginning(clean: Callable[[str], str], letters: int, text: str) -> str:

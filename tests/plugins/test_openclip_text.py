@@ -108,7 +108,8 @@ def test_words_once_taken_apart_are_forgotten_before_they_fill_the_memory(monkey
     made, whole = text.tokenizer({}, None, None), open_clip.SimpleTokenizer()
     captions = [f"{a}{b}word <end_of_text>" for a in "abcdefghijklm" for b in "nopqrstuvwxyz"]
     assert torch.equal(made(captions), whole(captions))
-    assert len(made.cache) <= 50 < len(whole.cache)
+    assert len(made.words) <= 50 < len(whole.cache)
+    assert made.cache == open_clip.SimpleTokenizer().cache
 
 
 def test_no_captions_make_no_tokens():
