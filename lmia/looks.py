@@ -19,13 +19,13 @@ SIDE = 32
 _SAMPLED = 128
 _PATCH = 48
 _LUMA = (299, 587, 114)  # ITU-R BT.601, in thousandths
+_GREY = np.array([19595, 38470, 7471]) / 65536  # the same as Pillow has it, in binary fractions
 _STEEP = 32_000
 _SCALE = 1 << 16
 _COSINES = np.rint(_SCALE * np.cos(np.pi / SIDE * np.outer(np.arange(8), np.arange(SIDE) + 0.5)))
 _ONES = np.ones((1, SIDE * SIDE))
 
 Bytes = NDArray[np.uint8]
-Whole = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +34,10 @@ class Look:
 
     Args:
         small: `(32, 32, 3)` uint8, the whole of it.
-        grey: `(32, 32)` uint8, the same without colour.
         patch: `(h, w)` uint8, green of its middle at its own resolution, at most 48 a side.
     """
 
     small: Bytes
-    grey: Bytes
     patch: Bytes
 
 
@@ -56,8 +54,13 @@ def look(picture: Image.Image) -> Look:
         small = picture.resize((SIDE, SIDE), Image.Resampling.BOX)
     left, top = max(0, (picture.width - _PATCH) // 2), max(0, (picture.height - _PATCH) // 2)
     box = (left, top, min(picture.width, left + _PATCH), min(picture.height, top + _PATCH))
-    patch = np.asarray(picture.crop(box))[..., 1]  # as it is: the finest detail is lost in every smaller picture
-    return Look(np.asarray(small), np.asarray(small.convert("L")), patch)
+    patch = picture.crop(box)  # as it is: the finest detail is lost in every smaller picture
+    return Look(_bytes(small), _bytes(patch)[..., 1])
+
+
+def _bytes(picture: Image.Image) -> Bytes:
+    """As `np.asarray`, in half the time."""
+    return np.frombuffer(picture.tobytes(), np.uint8).reshape(picture.height, picture.width, 3)
 
 
 def hashes(looks: Sequence[Look]) -> list[str]:
@@ -73,10 +76,16 @@ def hashes(looks: Sequence[Look]) -> list[str]:
     """
     if not looks:
         return []
-    grey = np.stack([one.grey for one in looks]).astype(np.float64)
+    grey = _grey(np.stack([one.small for one in looks]))
     low = (_COSINES @ (grey @ _COSINES.T)).reshape(len(looks), 64)  # sums below 2^53
     bits = low > np.median(low, axis=1, keepdims=True)
     return [row.tobytes().hex() for row in np.packbits(bits, axis=1)]
+
+
+def _grey(colours: Bytes) -> NDArray[np.float64]:
+    """Take the colour away to the last bit as Pillow does."""
+    grey: NDArray[np.float64] = np.floor(colours.astype(np.float64) @ _GREY + 0.5)
+    return grey
 
 
 def statistics(looks: Sequence[Look]) -> NDArray[np.float32]:

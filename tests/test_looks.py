@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from lmia.looks import SIDE, hashes, look, statistics
+from lmia.looks import SIDE, _grey, hashes, look, statistics
 
 
 def noise(seed, side=SIDE, smooth=1):
@@ -17,6 +17,13 @@ def test_the_hash_is_imagehashs_bit_for_bit():
     mine = hashes([look(one) for one in pictures])
     theirs = [str(imagehash.phash(one)) for one in pictures]
     assert sum(a != b for a, b in zip(mine, theirs, strict=True)) <= 1  # a frequency within 1e-5 of the median
+
+
+def test_grey_is_pillows_for_every_colour():
+    green, blue = np.mgrid[:256, :256].astype(np.uint8)
+    for red in range(256):
+        colours = np.dstack([np.full_like(green, red), green, blue])
+        assert np.array_equal(_grey(colours), np.asarray(Image.fromarray(colours).convert("L")))
 
 
 def test_a_flat_picture_has_one_frequency():
