@@ -52,9 +52,8 @@ def look(picture: Image.Image) -> Look:
     near, (width, height) = Image.Resampling.NEAREST, picture.size
     left, top = max(0, (width - _PATCH) // 2), max(0, (height - _PATCH) // 2)
     side = min(width, _PATCH), min(height, _PATCH)
-    patch = picture.resize(
-        side, near, (left, top, left + side[0], top + side[1])
-    )  # as it is: the finest detail is lost
+    middle = (left, top, left + side[0], top + side[1])
+    patch = picture.resize(side, near, middle)  # as it is: the finest detail is lost in every smaller picture
     if min(picture.size) > _SAMPLED:
         small = picture.resize((_SAMPLED, _SAMPLED), near).reduce(_SAMPLED // SIDE)
     else:
@@ -111,8 +110,7 @@ def statistics(looks: Sequence[Look]) -> NDArray[np.float32]:
     colours = _smalls(looks)
     wide = colours.astype(np.int32)
     luma = wide[..., 0] * _LUMA[0] + wide[..., 1] * _LUMA[1] + wide[..., 2] * _LUMA[2]
-    fine = np.array([_fine(one) for one in looks])
-    parts = [*_moments(colours), _fields(luma), _cube(colours), *_edges(luma), fine[:, None]]
+    parts = [*_moments(colours), _fields(luma), _cube(colours), *_edges(luma), _fine(looks)[:, None]]
     return np.concatenate(parts, axis=1).astype(np.float32)
 
 
@@ -129,8 +127,8 @@ def _fields(luma: NDArray[np.int32]) -> NDArray[np.float64]:
 
 
 def _cube(colours: Bytes) -> NDArray[np.float64]:
-    high = (colours > 127).reshape(len(colours), -1, 3).astype(np.int64)
-    corner = high @ np.array([4, 2, 1]) + 8 * np.arange(len(colours))[:, None]
+    red, green, blue = (colours >> 7).reshape(-1, SIDE**2, 3).transpose(2, 0, 1)
+    corner = (4 * red + 2 * green + blue) + 8 * np.arange(len(colours))[:, None]
     shares: NDArray[np.float64] = np.bincount(corner.ravel(), minlength=8 * len(colours)).reshape(-1, 8) / SIDE**2
     return shares
 
@@ -145,9 +143,14 @@ def _edges(luma: NDArray[np.int32]) -> list[NDArray[np.float64]]:
     return [one[:, None] for one in (*(step.sum(1, dtype=np.int64) / (1000 * each) for step in steps), *counts)]
 
 
-def _fine(look: Look) -> float:
-    """Mean step of green across the patch."""
-    if look.width < 2:
-        return 0.0
-    green = np.frombuffer(look.patch, np.uint8)[1::3].reshape(-1, look.width).astype(np.int16)
-    return int(np.abs(green[:, 1:] - green[:, :-1]).sum(dtype=np.int64)) / (green.size - len(green))
+def _fine(looks: Sequence[Look]) -> NDArray[np.float64]:
+    """Mean steps of green across the patches, `(b,)`; most are of one shape."""
+    found = np.zeros(len(looks))
+    shapes = [(one.width, len(one.patch)) for one in looks]
+    for width, size in set(shapes):
+        rows = [row for row, shape in enumerate(shapes) if shape == (width, size)]
+        patches = np.frombuffer(b"".join(looks[row].patch for row in rows), np.uint8)
+        green = patches[1::3].reshape(len(rows), -1, width).astype(np.int16)
+        steps = np.abs(green[..., 1:] - green[..., :-1]).sum((1, 2), dtype=np.int64)
+        found[rows] = steps / max(1, size // 3 - size // 3 // width)
+    return found
