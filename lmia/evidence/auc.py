@@ -9,7 +9,7 @@ from scipy.special import expit, logit, ndtr, ndtri, stdtrit
 from torch import Tensor
 from torchmetrics.functional.classification import binary_auroc
 
-from lmia.evidence.bounds import Interval, mover, newcombe, separated, tail
+from lmia.evidence.bounds import Interval, hanley_mcneil, mover, newcombe, separated, tail
 from lmia.evidence.estimate import Estimate
 from lmia.evidence.placements import Placements, covariance, place
 from lmia.evidence.ranks import dense_ranks
@@ -20,13 +20,18 @@ FEW = 100
 FEW_ERRORS = 5
 """So many expected errors on the smaller side, min(n) min(AUC, 1 - AUC), below which the same happens."""
 
+STEADY = 1 / 3
+"""Errors that Hanley and McNeil's variance counts for beside DeLong's own: a lucky sample of 200 a side and an AUC of .98
+shows hardly a variance. With none it covers 93.0 %, with one of Newcombe's widths 98 %."""
+
 
 def auroc(scores: Tensor, labels: Tensor, groups: Tensor | None = None, confidence: float = 0.95) -> Estimate:
     """Estimate the area under the ROC curve: the chance that a member scores above a nonmember, ties by half.
 
     The interval is DeLong's on the logit scale (Biometrics 44, 1988), clustered where duplicate groups are given
-    (Obuchowski, Biometrics 53, 1997). With fewer than 100 groups a side, or hardly an error, it uses Student's t and is
-    widened to contain Newcombe's (method 5); at an AUC of 0 or 1 it is exact: tail^(1/k) for k disjoint pairs.
+    (Obuchowski, Biometrics 53, 1997). With fewer than 5 errors it uses Student's t and DeLong's variance is steadied by a
+    third of an error's weight of Hanley and McNeil's; with fewer than 100 groups a side it is widened to contain
+    Newcombe's (method 5) instead; at an AUC of 0 or 1 it is exact: tail^(1/k) for k disjoint pairs.
 
     Args:
         scores: (n,), any real dtype; higher means more likely a member.
@@ -132,9 +137,13 @@ def _clustered(groups: Tensor | None) -> str:
     return "" if groups is None else ", clustered by duplicate group"
 
 
+def _errors(placed: Placements) -> float:
+    """Expected errors on the smaller side."""
+    return placed.pairs * min(placed.area, 1 - placed.area)
+
+
 def _few(placed: Placements, variance: float) -> bool:
-    errors = placed.pairs * min(placed.area, 1 - placed.area)
-    return placed.pairs < FEW or errors < FEW_ERRORS or not variance > 0
+    return placed.pairs < FEW or _errors(placed) < FEW_ERRORS or not variance > 0
 
 
 def _interval(placed: Placements, confidence: float) -> tuple[Interval, str]:
@@ -145,11 +154,19 @@ def _interval(placed: Placements, confidence: float) -> tuple[Interval, str]:
     variance = float(parts.sum())
     if not _few(placed, variance):
         return _logit(area, -ndtri(tail(confidence)) * sqrt(variance)), "DeLong, logit scale"
-    low, high = newcombe(area, placed.member_groups, placed.nonmember_groups, confidence)
-    lower, upper = _logit(area, _reach(placed, parts, confidence))
+    sizes = placed.member_groups, placed.nonmember_groups
+    method = "DeLong, logit scale, Student's t"
+    if placed.pairs < FEW or not variance > 0:
+        low, high = newcombe(area, *sizes, confidence)
+        lower, upper = _logit(area, _reach(placed, parts, confidence))
+        low, high, method = min(low, lower), max(high, upper), f"{method}, widened to Newcombe's method 5"
+    else:
+        weight = _errors(placed) / (_errors(placed) + STEADY)
+        steadied = weight * variance + (1 - weight) * hanley_mcneil(area, *sizes)
+        low, high = _logit(area, _reach(placed, parts * (steadied / variance), confidence))
+        method += ", steadied by Hanley and McNeil's variance"
     # No error at all allows AUCs down to `flawless`; then an error or two must not allow less.
-    ends = min(low, lower, flawless), max(high, upper, 1 - flawless)
-    return ends, "DeLong, logit scale, Student's t, widened to Newcombe's method 5"
+    return (min(low, flawless), max(high, 1 - flawless)), method
 
 
 def _logit(area: float, reach: float) -> Interval:

@@ -59,11 +59,29 @@ def clopper_pearson(successes: float, trials: float, confidence: float) -> Inter
     return low, high
 
 
+def hanley_mcneil(truth: float, m: int, n: int) -> float:
+    """Return the variance of an AUC's estimate, as a function of the true AUC and the sizes alone.
+
+    Hanley and McNeil's (Radiology 143, 1982) for exponential scores, with both sizes in its sum replaced by their mean
+    (Newcombe, Statistics in Medicine 25, 2006, part 2, method 5).
+
+    Args:
+        truth: the true AUC.
+        m: members, or independent groups of them.
+        n: nonmembers, likewise.
+
+    Example:
+        >>> round(hanley_mcneil(0.5, 10, 10), 4)
+        0.0175
+    """
+    others = (m + n) / 2 - 1
+    return truth * (1 - truth) * (1 + others * ((1 - truth) / (2 - truth) + truth / (1 + truth))) / (m * n)
+
+
 def newcombe(area: float, m: int, n: int, confidence: float) -> Interval:
     """Bound an AUC by a variance that is a function of the true AUC, so that a lucky sample cannot shrink it.
 
-    Method 5 of Newcombe (Statistics in Medicine 25, 2006, part 2): Hanley and McNeil's variance with both sample sizes
-    replaced by their mean, and solved for the true AUC.
+    Newcombe's method 5: Hanley and McNeil's variance, solved for the true AUC.
 
     Args:
         area: AUC found, strictly between 0 and 1.
@@ -80,14 +98,8 @@ def newcombe(area: float, m: int, n: int, confidence: float) -> Interval:
         0.747 0.962
     """
     z = -float(ndtri(tail(confidence)))
-    others = (m + n) / 2 - 1
-
-    def reach(truth: float) -> float:
-        spread = 1 + others * ((1 - truth) / (2 - truth) + truth / (1 + truth))
-        return z * sqrt(truth * (1 - truth) * spread / (m * n))
-
-    low = brentq(lambda truth: area - truth - reach(truth), 0.0, area)
-    high = brentq(lambda truth: truth - area - reach(truth), area, 1.0)
+    low = brentq(lambda truth: area - truth - z * sqrt(hanley_mcneil(truth, m, n)), 0.0, area)
+    high = brentq(lambda truth: truth - area - z * sqrt(hanley_mcneil(truth, m, n)), area, 1.0)
     return float(low), float(high)
 
 

@@ -1,4 +1,4 @@
-"""The bootstrap of TPR@FPR: only what happens near the threshold is drawn one by one."""
+"""How TPR@FPR would vary: thresholds and shares of members drawn anew; what lies far from the threshold is not drawn."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ def resample(
     bootstraps: int,
     seed: int,
 ) -> Floats:
-    """Bootstrap the TPR at an FPR, members and nonmembers resampled each by themselves, by group.
+    """Draw the TPR at an FPR as the samples leave it open, members and nonmembers each by themselves, by group.
 
-    Where samples are independent, each resample costs two draws: the (k + 1)-th largest of n resampled nonmembers
-    is the one of rank floor(n U), U the (k + 1)-th smallest of n uniforms, a Beta(k + 1, n - k); and the members above
-    it are binomial. Otherwise groups are drawn, one by one where they reach near the threshold and by kind elsewhere.
+    Where samples are independent, each costs two draws: the (k + 1)-th largest of n resampled nonmembers is the one of
+    rank floor(n U), U the (k + 1)-th smallest of n uniforms, a Beta(k + 1, n - k); and of members of whom h of m lie
+    above it, the share is a Beta(h + 1, m - h + 1), as by Bayes before anything was known: a resample of no hits would
+    have none. Otherwise groups are resampled, one by one where they reach near the threshold and by kind elsewhere.
 
     Args:
         members: (m,) scores, finite.
@@ -59,7 +60,7 @@ def _resample_singles(
     allowed = int(np.floor(n * fpr + 1e-9))
     ranks = np.minimum((rng.beta(allowed + 1, n - allowed, draws) * n).astype(np.int64), n - 1)
     above = m - np.searchsorted(ascending, descending[ranks], side="right")
-    shares: Floats = rng.binomial(m, above / m) / m
+    shares: Floats = rng.beta(above + 1, m - above + 1)
     return shares
 
 

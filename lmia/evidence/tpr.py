@@ -104,9 +104,9 @@ def tpr_at_fpr(
 ) -> TPR:
     """Estimate the TPR at an FPR, by the rule of `TPRAtFPR`.
 
-    The interval is the percentile bootstrap's, members and nonmembers resampled each by themselves (by duplicate group
-    where groups are given) and the threshold found anew each time; widened to Clopper-Pearson's at the threshold found,
-    so that it does not collapse at a TPR of 0 or 1.
+    The interval holds the middle of what `lmia.evidence.resampling.resample` draws: the threshold is found anew each time,
+    from resampled nonmembers, and the TPR by Bayes from the members above it. Where groups are given, members are resampled
+    too, both sides by group. With groups, and at a TPR of 0 or 1, it is widened to Clopper-Pearson's at the threshold found.
 
     Args:
         scores: (n,), any real dtype; higher means more likely a member.
@@ -143,12 +143,16 @@ def tpr_at_fpr(
     threshold = _threshold(nonmembers, fpr)
     hits, false = int((members > threshold).sum()), int((nonmembers > threshold).sum())
     owners = None if groups is None else _owners(groups, labels)
-    resampled = resample(members.numpy(), nonmembers.numpy(), owners, fpr, bootstraps, seed)
-    value, effective = hits / len(members), len(members) if owners is None else len(np.unique(owners[0]))
-    low, high = clopper_pearson(value * effective, effective, confidence)
-    ends = np.quantile(resampled, [tail(confidence), 1 - tail(confidence)])
-    method = "joint stratified bootstrap" + (", by duplicate group" if groups is not None else "")
-    estimate = Estimate(value, min(low, float(ends[0])), max(high, float(ends[1])), confidence, method, len(scores))
+    drawn = resample(members.numpy(), nonmembers.numpy(), owners, fpr, bootstraps, seed)
+    low, high = np.quantile(drawn, [tail(confidence), 1 - tail(confidence)]).tolist()
+    method, value = "threshold by bootstrap, TPR by Bayes", hits / len(members)
+    if owners is not None:
+        method = "joint stratified bootstrap, by duplicate group"
+    if owners is not None or value in (0, 1):
+        worth = len(members) if owners is None else len(np.unique(owners[0]))
+        exact = clopper_pearson(value * worth, worth, confidence)
+        low, high = min(low, exact[0]), max(high, exact[1])
+    estimate = Estimate(value, min(low, value), max(high, value), confidence, method, len(scores))
     allowed = floor(n * fpr + 1e-9)
     note = f"rests on {allowed} false positives at most (fewer than {FEW}): uncertain" if n * fpr < FEW else ""
     return TPR(fpr, estimate, (false + 1) / (n + 1), note)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given
-from scipy.stats import norm
+from scipy.stats import norm, t
 from sklearn.metrics import roc_auc_score
 
 from evidence.cases import binormal, samples
@@ -38,6 +38,25 @@ def test_the_interval_is_delongs_on_the_logit_scale():
     ends = np.log(area / (1 - area)) + np.array([-1, 1]) * norm.ppf(0.95) * error / (area * (1 - area))
     found = auroc(scores, labels, confidence=0.9)
     assert found.method == "DeLong, logit scale"
+    assert (found.low, found.high) == pytest.approx(tuple(1 / (1 + np.exp(-ends))), abs=1e-9)
+
+
+def test_with_hardly_an_error_delongs_variance_is_steadied():
+    """By numpy, with Hanley and McNeil's variance as they write it: Q1 and Q2."""
+    m, n = 150, 250
+    scores, labels = binormal(torch.Generator().manual_seed(1), m, n, 3.0)
+    x, y = scores[labels].numpy(), scores[~labels].numpy()
+    wins = (x[:, None] > y).astype(float)
+    area, parts = wins.mean(), np.array([wins.mean(1).var(ddof=1) / m, wins.mean(0).var(ddof=1) / n])
+    errors, size = m * (1 - area), (m + n) / 2
+    assert 0.5 < errors < 5
+    q1, q2 = area / (2 - area), 2 * area**2 / (1 + area)
+    model = (area * (1 - area) + (size - 1) * (q1 + q2 - 2 * area**2)) / (m * n)
+    variance = (errors * parts.sum() + model / 3) / (errors + 1 / 3)
+    freedom = parts.sum() ** 2 / (parts**2 / [m - 1, n - 1]).sum()
+    ends = np.log(area / (1 - area)) + t.ppf([0.025, 0.975], freedom) * np.sqrt(variance) / (area * (1 - area))
+    found = auroc(scores, labels)
+    assert found.method == "DeLong, logit scale, Student's t, steadied by Hanley and McNeil's variance"
     assert (found.low, found.high) == pytest.approx(tuple(1 / (1 + np.exp(-ends))), abs=1e-9)
 
 

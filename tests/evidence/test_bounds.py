@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from lmia.evidence.bounds import clopper_pearson, mover, newcombe, separated, tail
+from lmia.evidence.bounds import clopper_pearson, hanley_mcneil, mover, newcombe, separated, tail
 
 
 @given(st.integers(1, 3000), st.floats(0, 1), st.sampled_from([0.5, 0.9, 0.95, 0.99]))
@@ -37,6 +37,13 @@ def test_newcombe_holds_every_truth_within_z_of_its_own_error(area, m, n):
     if len(held):  # so narrow an interval that the grid has no point in it says nothing
         assert (low, high) == pytest.approx((held.min(), held.max()), abs=1e-4)
     assert 0 <= low <= area <= high <= 1
+
+
+@given(st.floats(0, 1), st.integers(1, 500))
+def test_of_equal_sides_the_variance_is_hanley_and_mcneils(truth, n):
+    q1, q2 = truth / (2 - truth), 2 * truth**2 / (1 + truth)
+    theirs = (truth * (1 - truth) + (n - 1) * (q1 - truth**2) + (n - 1) * (q2 - truth**2)) / n**2
+    assert hanley_mcneil(truth, n, n) == pytest.approx(theirs, abs=1e-12)
 
 
 def test_separated_covers_the_distribution_that_errs_least_often():
