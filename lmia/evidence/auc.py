@@ -21,8 +21,8 @@ FEW_ERRORS = 5
 """So many expected errors on the smaller side, min(n) min(AUC, 1 - AUC), below which the same happens."""
 
 STEADY = 1 / 3
-"""Errors that Hanley and McNeil's variance counts for beside DeLong's own: a lucky sample of 200 a side and an AUC of .98
-shows hardly a variance. With none it covers 93.0 %, with one of Newcombe's widths 98 %."""
+"""Errors that Hanley and McNeil's variance counts for beside DeLong's own, since a lucky sample shows hardly any. Of 200 a
+side and an AUC of .98 DeLong's alone holds scores full of ties in 93.0 %, and widened to Newcombe's normal ones in 98 %."""
 
 
 def auroc(scores: Tensor, labels: Tensor, groups: Tensor | None = None, confidence: float = 0.95) -> Estimate:
