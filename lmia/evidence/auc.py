@@ -30,8 +30,8 @@ def auroc(scores: Tensor, labels: Tensor, groups: Tensor | None = None, confiden
 
     The interval is DeLong's on the logit scale (Biometrics 44, 1988), clustered where duplicate groups are given
     (Obuchowski, Biometrics 53, 1997). With fewer than 5 errors it uses Student's t and DeLong's variance is steadied by a
-    third of an error's weight of Hanley and McNeil's; with fewer than 100 groups a side it is widened to contain
-    Newcombe's (method 5) instead; at an AUC of 0 or 1 it is exact: tail^(1/k) for k disjoint pairs.
+    third of an error's weight of Hanley and McNeil's; with less than one error, or fewer than 100 groups a side, it is widened
+    to contain Newcombe's (method 5) instead; at an AUC of 0 or 1 it is exact: tail^(1/k) for k disjoint pairs.
 
     Args:
         scores: (n,), any real dtype; higher means more likely a member.
@@ -156,7 +156,7 @@ def _interval(placed: Placements, confidence: float) -> tuple[Interval, str]:
         return _logit(area, -ndtri(tail(confidence)) * sqrt(variance)), "DeLong, logit scale"
     sizes = placed.member_groups, placed.nonmember_groups
     method = "DeLong, logit scale, Student's t"
-    if placed.pairs < FEW or not variance > 0:
+    if placed.pairs < FEW or _errors(placed) < 1 or not variance > 0:
         low, high = newcombe(area, *sizes, confidence)
         lower, upper = _logit(area, _reach(placed, parts, confidence))
         low, high, method = min(low, lower), max(high, upper), f"{method}, widened to Newcombe's method 5"

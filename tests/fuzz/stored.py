@@ -7,7 +7,7 @@ import io
 import json
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -142,7 +142,7 @@ def _files() -> dict[str, bytes]:
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder), "target")
         facts = [open_pair(Pair("k", "a", png(picture(i))))[1] for i in range(3)]  # type: ignore[index]
-        rows = [(f"k{i}", "a dog", replace(fact, url="http://host/x")) for i, fact in enumerate(facts)]
+        rows = [(f"k{i}", "a dog", fact._replace(url="http://host/x")) for i, fact in enumerate(facts)]
         cosine = np.arange(3, dtype=np.float32)
         bad = [Rejected("bad", "no caption")]
         store.write("s", {"cosine": cosine}, {"measured@loss": {"norm": cosine, "two": cosine[:, None]}}, rows, bad)
