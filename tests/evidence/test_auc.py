@@ -49,7 +49,7 @@ def test_with_hardly_an_error_delongs_variance_is_steadied():
     wins = (x[:, None] > y).astype(float)
     area, parts = wins.mean(), np.array([wins.mean(1).var(ddof=1) / m, wins.mean(0).var(ddof=1) / n])
     errors, size = m * (1 - area), (m + n) / 2
-    assert 0.5 < errors < 5
+    assert 1 <= errors < 5
     q1, q2 = area / (2 - area), 2 * area**2 / (1 + area)
     model = (area * (1 - area) + (size - 1) * (q1 + q2 - 2 * area**2)) / (m * n)
     variance = (errors * parts.sum() + model / 3) / (errors + 1 / 3)
@@ -58,6 +58,16 @@ def test_with_hardly_an_error_delongs_variance_is_steadied():
     found = auroc(scores, labels)
     assert found.method == "DeLong, logit scale, Student's t, steadied by Hanley and McNeil's variance"
     assert (found.low, found.high) == pytest.approx(tuple(1 / (1 + np.exp(-ends))), abs=1e-9)
+
+
+@pytest.mark.parametrize("wrong", [1, 5, 100])
+def test_with_less_than_one_error_a_models_variance_does_not_reach_down(wrong):
+    """So many of 22,500 pairs the wrong way round; steadied on the logit scale the lower end of five was .75."""
+    scores, labels = torch.arange(300.0), torch.arange(300) >= 150
+    scores[150] -= wrong + 0.5
+    found = auroc(scores, labels)
+    assert found.value == pytest.approx(1 - wrong / 22_500)
+    assert found.low > 0.94
 
 
 @pytest.mark.parametrize("wide", [1.0, 3.0])
