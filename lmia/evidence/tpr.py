@@ -14,9 +14,10 @@ from torchmetrics.utilities import dim_zero_cat
 from lmia.errors import LmiaError
 from lmia.evidence.bounds import clopper_pearson, tail
 from lmia.evidence.estimate import Estimate
-from lmia.evidence.resampling import Ints, resample
+from lmia.evidence.resampling import Floats, Ints, resample
 from lmia.evidence.results import TPR
 from lmia.evidence.sides import as_groups, as_truth, sides
+from lmia.evidence.ties import across_ties
 
 NEEDED = 10
 """False positives that a threshold must rest on: n_nonmembers x fpr below it is not estimable."""
@@ -107,6 +108,7 @@ def tpr_at_fpr(
     The interval holds the middle of what `lmia.evidence.resampling.resample` draws: the threshold is found anew each time,
     from resampled nonmembers, and the TPR by Bayes from the members above it. Where groups are given, members are resampled
     too, both sides by group. With groups, and at a TPR of 0 or 1, it is widened to Clopper-Pearson's at the threshold found.
+    Where ties are large, `lmia.evidence.ties.across_ties` takes the draws' place, or with groups widens what they give.
 
     Args:
         scores: (n,), any real dtype; higher means more likely a member.
@@ -131,7 +133,7 @@ def tpr_at_fpr(
         >>> scores = torch.arange(4000) % 97 + 30.0 * labels
         >>> found = tpr_at_fpr(scores, labels, 0.01)
         >>> print(found.estimate, found.note)
-        0.307 [0.290, 0.337] rests on 20 false positives at most (fewer than 100): uncertain
+        0.307 [0.287, 0.338] rests on 20 false positives at most (fewer than 100): uncertain
         >>> tpr_at_fpr(scores, labels, 0.001).note
         'not estimable: needs 10000 nonmembers, has 2000'
     """
@@ -143,15 +145,9 @@ def tpr_at_fpr(
     threshold = _threshold(nonmembers, fpr)
     hits, false = int((members > threshold).sum()), int((nonmembers > threshold).sum())
     owners = None if groups is None else _owners(groups, labels)
-    drawn = resample(members.numpy(), nonmembers.numpy(), owners, fpr, bootstraps, seed)
-    low, high = np.quantile(drawn, [tail(confidence), 1 - tail(confidence)]).tolist()
-    method, value = "threshold by bootstrap, TPR by Bayes", hits / len(members)
-    if owners is not None:
-        method = "joint stratified bootstrap, by duplicate group"
-    if owners is not None or value in (0, 1):
-        worth = len(members) if owners is None else len(np.unique(owners[0]))
-        exact = clopper_pearson(value * worth, worth, confidence)
-        low, high = min(low, exact[0]), max(high, exact[1])
+    value = hits / len(members)
+    both = members.numpy(), nonmembers.numpy()
+    low, high, method = _interval(*both, owners, fpr, value, confidence, bootstraps, seed)
     estimate = Estimate(value, min(low, value), max(high, value), confidence, method, len(scores))
     allowed = floor(n * fpr + 1e-9)
     note = f"rests on {allowed} false positives at most (fewer than {FEW}): uncertain" if n * fpr < FEW else ""
@@ -200,6 +196,31 @@ def check_fpr(fpr: float) -> None:
     """
     if not 0 < fpr < 1:
         raise LmiaError(f"{fpr:g} is not a false positive rate.", "Give one strictly between 0 and 1, such as 0.01.")
+
+
+def _interval(
+    members: Floats,
+    nonmembers: Floats,
+    owners: tuple[Ints, Ints] | None,
+    fpr: float,
+    value: float,
+    confidence: float,
+    bootstraps: int,
+    seed: int,
+) -> tuple[float, float, str]:
+    """Bound the TPR, and name how."""
+    across = across_ties(members, nonmembers, fpr, confidence, owners)
+    if owners is None and across is not None:
+        return *across, "exact, over the thresholds that ties leave open"
+    drawn = resample(members, nonmembers, owners, fpr, bootstraps, seed)
+    ends = [np.quantile(drawn, [tail(confidence), 1 - tail(confidence)]).tolist(), across or (value, value)]
+    if owners is not None or value in (0, 1):
+        worth = len(members) if owners is None else len(np.unique(owners[0]))
+        ends.append(clopper_pearson(value * worth, worth, confidence))
+    method = (
+        "threshold by bootstrap, TPR by Bayes" if owners is None else "joint stratified bootstrap, by duplicate group"
+    )
+    return min(low for low, _ in ends), max(high for _, high in ends), method
 
 
 def _owners(groups: Tensor, labels: Tensor) -> tuple[Ints, Ints]:

@@ -1,4 +1,4 @@
-"""Families of scores with a given AUC, whose TPR at an FPR is known in closed form: normal, skewed, and full of ties.
+"""Families of scores with a given AUC, whose TPR at an FPR is known in closed form: normal, skewed, and two full of ties.
 
 All are made of standard normal numbers, one a score, so that scores of one family hang together as those numbers do.
 """
@@ -61,6 +61,27 @@ class Tied:
     def tpr(self, fpr: float) -> float:
         """Return the TPR at the lowest score that lets no more than `fpr` of the nonmembers pass."""
         return float(self.q ** np.ceil(np.log2(1 / fpr) - 1e-12))
+
+
+@dataclass(frozen=True)
+class Rounded:
+    """Normal scores in steps, one of which begins where `passing` of the nonmembers lie above it."""
+
+    auc: float
+    step: float
+    passing: float
+
+    @property
+    def start(self) -> float:
+        return float(-ndtri(self.passing))
+
+    def scores(self, normal: Floats, members: NDArray[np.bool_]) -> Floats:
+        return np.floor((Normal(self.auc).scores(normal, members) - self.start) / self.step)
+
+    def tpr(self, fpr: float) -> float:
+        """Return the TPR at the lowest score that lets no more than `fpr` of the nonmembers pass."""
+        first = np.ceil((-ndtri(fpr) - self.start) / self.step - 1e-9)
+        return float(ndtr(np.sqrt(2) * ndtri(self.auc) - self.start - first * self.step))
 
 
 FAMILIES = (Normal, Skewed, Tied)
