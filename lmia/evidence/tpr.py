@@ -211,7 +211,7 @@ def _interval(
     """Bound the TPR, and name how."""
     across = across_ties(members, nonmembers, fpr, confidence, owners)
     if owners is None and across is not None:
-        return *across, "exact, over the thresholds that ties leave open"
+        return *across, "binomial and Clopper-Pearson, over the thresholds that ties leave open"
     drawn = resample(members, nonmembers, owners, fpr, bootstraps, seed)
     ends = [np.quantile(drawn, [tail(confidence), 1 - tail(confidence)]).tolist(), across or (value, value)]
     if owners is not None or value in (0, 1):

@@ -8,7 +8,7 @@ Less than 93 % is nowhere allowed. More than 97 % is allowed where an interval i
 `cautious`. Of groups and strata those that rest on little: on fewer than 100 independent groups a side, or on fewer than
 10 expected errors. And TPRs where scores are full of ties: a threshold can only stand between two ties, and where a step of
 the scores lies close to the FPR, the sample says little about which two; an interval that holds the middle of resampled
-thresholds then held the truth in as little as 69 %.
+thresholds misses it there (a test below).
 """
 
 from collections.abc import Callable
@@ -24,6 +24,7 @@ from scipy.stats import binom
 from evidence.families import FAMILIES, Normal, Rounded, Tied
 from lmia.evidence import adjusted_auroc, auroc, rate, strata, tpr_at_fpr
 from lmia.evidence.estimate import Estimate
+from lmia.evidence.resampling import resample
 
 LOW, HIGH = 0.93, 0.97
 REPEATS = 2000
@@ -179,6 +180,20 @@ def test_an_interval_that_ignores_groups_is_caught():
 
     with pytest.raises(AssertionError, match="1 of 1 cells"):
         check([Cell("groups ignored", grouped.truth, draw)], 200)
+
+
+def test_an_interval_of_resampled_thresholds_alone_is_caught_at_a_step_of_the_scores():
+    """As above: the middle of the draws, which is right without ties."""
+    family, members = Rounded(0.75, 1.0, 0.0107), sides(1000, 1000)
+
+    def draw(random):
+        scores = family.scores(random.normal(size=2000), members)
+        drawn = resample(scores[members], scores[~members], None, 0.01, 1000, int(random.integers(2**31)))
+        low, high = np.quantile(drawn, [0.025, 0.975])
+        return Estimate(float(np.median(drawn)), low, high, 0.95, "draws alone", 2000)
+
+    with pytest.raises(AssertionError, match="1 of 1 cells"):
+        check([Cell("resampled thresholds alone", family.tpr(0.01), draw)], 1000)
 
 
 @pytest.mark.parametrize("confidence", [0.9, 0.95])
