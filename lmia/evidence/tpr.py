@@ -133,7 +133,7 @@ def tpr_at_fpr(
         >>> scores = torch.arange(4000) % 97 + 30.0 * labels
         >>> found = tpr_at_fpr(scores, labels, 0.01)
         >>> print(found.estimate, found.note)
-        0.307 [0.287, 0.338] rests on 20 false positives at most (fewer than 100): uncertain
+        0.307 [0.284, 0.341] rests on 20 false positives at most (fewer than 100): uncertain
         >>> tpr_at_fpr(scores, labels, 0.001).note
         'not estimable: needs 10000 nonmembers, has 2000'
     """

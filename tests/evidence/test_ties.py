@@ -13,17 +13,17 @@ STEPS = st.lists(st.integers(0, 5), min_size=20, max_size=200).map(lambda some: 
 
 
 def _by_hand(members, nonmembers, fpr):
-    """Try every threshold on its own: two binomial tests say whether it may be the population's."""
+    """Try every threshold on its own: two binomial tests say whether it may be the population's, at 1.25 % each."""
     n, m = len(nonmembers), len(members)
     lows, highs = [], []
     for at in [-np.inf, *np.unique(np.concatenate([members, nonmembers])), np.inf]:
         above, reached = int((nonmembers > at).sum()), int((nonmembers >= at).sum())
-        passes = binomtest(above, n, fpr, alternative="greater").pvalue > 0.025
-        next_fails = binomtest(reached, n, fpr, alternative="less").pvalue > 0.025
+        passes = binomtest(above, n, fpr, alternative="greater").pvalue > 0.0125
+        next_fails = binomtest(reached, n, fpr, alternative="less").pvalue > 0.0125
         if passes and (next_fails or at == -np.inf):
             hits = int((members > at).sum())
-            lows.append(beta.ppf(0.025, hits, m - hits + 1) if hits else 0.0)
-            highs.append(beta.ppf(0.975, hits + 1, m - hits) if hits < m else 1.0)
+            lows.append(beta.ppf(0.0125, hits, m - hits + 1) if hits else 0.0)
+            highs.append(beta.ppf(0.9875, hits + 1, m - hits) if hits < m else 1.0)
     return min(lows), max(highs)
 
 
