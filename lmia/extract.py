@@ -21,6 +21,7 @@ from lmia.defence import Defence, defended
 from lmia.encoding import Encoder, floats
 from lmia.guarded import guarded
 from lmia.measurement import Measurement
+from lmia.precision import full_precision
 from lmia.returned import check_finite, check_picture
 from lmia.settings import digest, made_by, plain
 from lmia.steadiness import Again, told
@@ -281,7 +282,7 @@ def extract(
         check_picture(extractor.target)
         data.todo, data.preprocess, data.tokenize = todo, extractor.target.preprocess, extractor.target.tokenize
         cores = torch.get_num_threads() // trainer.world_size if trainer.strategy.root_device.type == "cpu" else 0
-        with guarded(trainer), streams(cores) as data.streams:
+        with guarded(trainer), full_precision(), streams(cores) as data.streams:
             for one in extractor.together:
                 one.encoder.streams = data.streams
             trainer.predict(extractor, datamodule=data, return_predictions=False)

@@ -109,7 +109,10 @@ class Store:
         """Read what an attack measured of a shard, by the attack's own names."""
         path = self._array(name, shard)
         with _reading("array", path), path.open("rb") as file, np.load(file, allow_pickle=False) as bundle:
-            return {key: bundle[key] for key in bundle.files}
+            found = {key: bundle[key] for key in bundle.files}
+            if odd := [key for key, one in found.items() if not isinstance(one, np.ndarray)]:
+                raise ValueError(f"'{odd[0]}' is no array")
+            return found
 
     def pairs(self, shard: str) -> tuple[pa.Table, list[Rejected]]:
         """Read a shard's rows (key, caption and facts) and what was rejected."""

@@ -42,6 +42,21 @@ def test_cosine_and_features_are_the_targets_own(tmp_path):
     np.testing.assert_allclose(stored, cosine, atol=1e-6)
 
 
+def test_fp32_is_no_tf32_while_a_model_runs(tmp_path):
+    seen = []
+
+    class Curious(Matrices):
+        def encode_image(self, pixels):
+            seen.append(torch.backends.cudnn.allow_tf32)
+            return super().encode_image(pixels)
+
+    before = torch.backends.cudnn.allow_tf32
+    run(Curious(), Noise(0, 20), tmp_path)
+    assert seen
+    assert not any(seen)
+    assert torch.backends.cudnn.allow_tf32 == before
+
+
 def test_views_cost_one_pass_each_and_decode_nothing_twice(tmp_path):
     source, target = Noise(0, 50), Matrices()
     extractor, shards, _ = run(target, source, tmp_path, {"view_embeddings"}, Reflections())

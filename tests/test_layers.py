@@ -47,6 +47,7 @@ LAYERS = {
             "steadiness",
             "companions",
             "guarded",
+            "precision",
             "store",
             "gather",
             "measurement",

@@ -127,6 +127,7 @@ DAMAGED = {
     "fewer rows than the file holds": ("cosine/s.npy", _npy(np.zeros(3)).replace(b"(3,)", b"(2,)")),
     "smaller numbers than the file holds": ("cosine/s.npy", _npy(np.zeros(3)).replace(b"<f8", b"<f4")),
     "a zip cut short": ("measured@x/s.npz", _zip(np.zeros(3))[:-30]),
+    "a zip with what is no array in it": ("measured@x/s.npz", _zip(np.zeros(3)).replace(b"\x93NUMPY", b"\x92NUMPY")),
     "a zip with another's bytes": ("measured@x/s.npz", _zip(np.zeros(3)).replace(b"NUMPY", b"NIMPY")),
 }
 

@@ -123,23 +123,19 @@ def same_rows(runs: Sequence[Run], attack: str) -> tuple[list[Tensor], Tensor, T
         no run knows any.
 
     Raises:
-        LmiaError: a run has no such attack or no truth, or the runs are of different rows.
+        LmiaError: a run has no such attack or no truth, or a score that is no finite number, or the runs are of
+            different rows.
     """
     every, first = [], None
     for run in runs:
-        if attack not in run.attacks:
-            raise LmiaError(
-                f"'{run.folder}' has no attack '{attack}' that ran.",
-                f"It has {', '.join(run.attacks) or 'none'}; ask for one that all the runs have.",
-            )
-        rows = run.attacks[attack]
+        rows = run.rows(attack)
         rows = rows.only((rows.role == "members") | (rows.role == "nonmembers"))
         if not {"members", "nonmembers"} <= {*rows.role}:
             raise LmiaError(
                 f"'{run.folder}' does not know who is a member: it was audited with suspects.",
                 "Audit with --members and --nonmembers.",
             )
-        names = rows.names(rows.score == rows.score)
+        names = rows.names(np.ones(len(rows.score), dtype=bool))
         first = first or names
         if names != first:
             unlike = sorted({*names} ^ {*first})

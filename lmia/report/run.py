@@ -86,6 +86,25 @@ class Run:
     sha256: str
     besides: Mapping[tuple[str, str], Rows] = field(default_factory=dict)
 
+    def rows(self, attack: str) -> Rows:
+        """Return an attack's rows, to compare them with another run's.
+
+        Raises:
+            LmiaError: it did not run, or a score is no finite number.
+        """
+        if attack not in self.attacks:
+            raise LmiaError(
+                f"'{self.folder}' has no attack '{attack}' that ran.",
+                f"It has {', '.join(self.attacks) or 'none'}; ask for one that all the runs have.",
+            )
+        rows = self.attacks[attack]
+        if odd := rows.names(~np.isfinite(rows.score)):
+            raise LmiaError(
+                f"Scores of '{attack}' in '{self.folder}' are no finite numbers: {len(odd):,}, that of '{odd[0]}' first.",
+                f"No audit writes such; `lmia verify {self.folder}` names what was changed.",
+            )
+        return rows
+
 
 def read_run(folder: Path) -> Run:
     """Read report.json and scores.parquet of a finished audit.

@@ -13,6 +13,19 @@ from lmia_openclip.preprocessing import Config, complete
 _MOST = {"": 1 << 22, "layers": 256, "mlp_ratio": 64, "width": 1 << 14, "embed_dim": 1 << 14, "image_size": 1 << 12}
 """The largest numbers of a configuration: well above those of any model that is known."""
 
+_WHOLE = {
+    "layers",
+    "width",
+    "embed_dim",
+    "image_size",
+    "patch_size",
+    "head_width",
+    "heads",
+    "context_length",
+    "vocab_size",
+}
+"""Counts. Half a head builds a model, which breaks where it is first used."""
+
 
 def read_config(path: Path) -> tuple[Config, Config]:
     """Read an `open_clip_config.json`: the model's configuration, and its preprocessing made complete.
@@ -67,7 +80,7 @@ def check_size(config: Mapping[str, object]) -> None:
         config: a model's configuration, or a part of one.
 
     Raises:
-        ValueError: a number is beyond every model.
+        ValueError: a number is beyond every model, or a count is no whole number.
 
     Example:
         >>> check_size({"embed_dim": 512, "vision_cfg": {"layers": 10**9, "width": 64}})
@@ -81,6 +94,8 @@ def check_size(config: Mapping[str, object]) -> None:
         for number in value if isinstance(value, list | tuple) else [value]:
             if isinstance(number, int | float) and not abs(number) <= _MOST.get(name, _MOST[""]):
                 raise ValueError(f"{name} is {number}")
+            if name in _WHOLE and isinstance(number, float):
+                raise ValueError(f"{name} is {number}, which is no whole number")
 
 
 def _json(path: Path) -> Config:

@@ -172,6 +172,14 @@ def test_an_edited_run_is_refused(runs, tmp_path):
     assert "lmia verify" in told.value.remedy
 
 
+@pytest.mark.parametrize("odd", [np.inf, np.nan])
+def test_a_score_that_is_no_number_is_refused_though_its_report_vouches_for_it(runs, odd):
+    run = read_intact(runs / "a")
+    changed = replace(run.attacks["csa"], score=np.r_[odd, run.attacks["csa"].score[1:]])
+    with pytest.raises(LmiaError, match=r"Scores of 'csa' in .* are no finite numbers: 1, that of "):
+        same_rows([replace(run, attacks={"csa": changed})] * 2, "csa")
+
+
 def test_rows_are_matched_by_role_and_key(runs):
     (scores,), labels, groups = same_rows([read_intact(runs / "a")], "csa")
     table = pq.read_table(runs / "a" / "scores.parquet")

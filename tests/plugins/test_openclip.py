@@ -252,6 +252,7 @@ def test_a_preprocessing_of_nobodys_is_refused(wrong, said, tmp_path):
         ({**CLIP, "embed_dim": "wide"}, "builds no model"),
         ({**CLIP, "vision_cfg": {"widht": 3}}, "widht"),
         ({**CLIP, "text_cfg": None}, "no text_cfg"),
+        (tower(CLIP, heads=0.5), "heads is 0.5, which is no whole number"),
         (tower(CLIP, tokenizer_kwargs={"trust_remote_code": True}), "trust_remote_code"),
         (tower(CLIP, tokenizer_kwargs={"reduction_mask": "random"}), "reduction_mask"),
     ],
