@@ -214,7 +214,10 @@ def _table(rows: Iterable[tuple[str, str, Facts]], rejected: Iterable[Rejected])
     records: list[dict[str, object]] = [
         {"key": key, "caption": caption, "reason": None, **facts._asdict()} for key, caption, facts in rows
     ]
-    records += [dict.fromkeys(_ROWS) | {"key": bad.key, "reason": bad.reason} for bad in rejected]
+    nothing = dict.fromkeys(_ROWS) | {
+        "pixels": [0.0] * STATISTICS
+    }  # pyarrow before 26 cannot read a list of fixed size that is missing
+    records += [nothing | {"key": bad.key, "reason": bad.reason} for bad in rejected]
     return pa.Table.from_pylist(records, schema=_SCHEMA)
 
 

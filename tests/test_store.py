@@ -35,6 +35,15 @@ def test_what_is_written_is_read(tmp_path):
     assert isinstance(store.array("cosine", "s"), np.memmap)
 
 
+def test_what_older_arrows_cannot_read_is_not_written(tmp_path):
+    """Before 26 it said of a list of fixed size that is missing that it has the wrong size."""
+    store = filled(tmp_path)
+    (path,) = store.folder.glob("pairs/*.parquet")
+    table = pq.read_table(path)
+    assert table["reason"].null_count < len(table)
+    assert table["pixels"].null_count == 0
+
+
 def test_lacks_names_what_is_missing(tmp_path):
     store = filled(tmp_path)
     assert store.lacks("s", ["cosine", "image", "measured@x"]) == ["image"]
