@@ -214,9 +214,8 @@ def _table(rows: Iterable[tuple[str, str, Facts]], rejected: Iterable[Rejected])
     records: list[dict[str, object]] = [
         {"key": key, "caption": caption, "reason": None, **facts._asdict()} for key, caption, facts in rows
     ]
-    nothing = dict.fromkeys(_ROWS) | {
-        "pixels": [0.0] * STATISTICS
-    }  # pyarrow before 26 cannot read a list of fixed size that is missing
+    # a list of nothing, not none: pyarrow before 26 cannot read a list of fixed size that is missing
+    nothing = dict.fromkeys(_ROWS) | {"pixels": [0.0] * STATISTICS}
     records += [nothing | {"key": bad.key, "reason": bad.reason} for bad in rejected]
     return pa.Table.from_pylist(records, schema=_SCHEMA)
 
