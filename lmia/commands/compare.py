@@ -135,7 +135,7 @@ def same_rows(runs: Sequence[Run], attack: str) -> tuple[list[Tensor], Tensor, T
                 f"'{run.folder}' does not know who is a member: it was audited with suspects.",
                 "Audit with --members and --nonmembers.",
             )
-        names = rows.names(np.ones(len(rows.score), dtype=bool))
+        names = rows.names(np.ones(len(rows), dtype=bool))
         first = first or names
         if names != first:
             unlike = sorted({*names} ^ {*first})

@@ -33,7 +33,7 @@ SHOWN = 10
 """So many rows are named a difference."""
 
 _NEAR = {"fp32": 2e-3, "bf16": 3e-2, "fp16": 5e-3}
-"""How far apart two cosines of one pair may lie, by precision: machines differ, as one that convolves in TF32."""
+"""How far apart two cosines of one pair may lie, by precision: machines differ, as in what decodes and resizes their pictures."""
 
 
 def main(argv: Sequence[str]) -> int:

@@ -19,7 +19,8 @@ def across_ties(
     Of n nonmembers Binomial(n, fpr) lie above a threshold of just that FPR, whatever their scores are. So the population's
     threshold is not above the highest one, nor below the lowest one, that the binomial's two tails leave; the interval goes
     from Clopper-Pearson's lower end at the highest to its upper end at the lowest. Each of these four tails is cut at a
-    quarter of what may be missed, so that the interval is exact: it holds the truth at least as often as it says.
+    quarter of what may be missed, so that the interval is exact: it holds the truth at least as often as it says. That is so
+    where every sample gets it; with ties at the verge of what is returned below, those that do are chosen by their ties.
 
     Args:
         members: (m,) scores, finite.
