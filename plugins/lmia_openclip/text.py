@@ -15,7 +15,7 @@ from typing import cast
 
 import open_clip
 import torch
-from open_clip.tokenizer import HFTokenizer
+from open_clip.tokenizer import HFTokenizer, whitespace_clean
 from open_clip.transformer import TextTransformer
 from torch import Tensor, nn
 
@@ -23,6 +23,7 @@ from lmia import LmiaError
 from lmia_openclip import hub
 
 Tokenizer = Callable[[Sequence[str]], Tensor]
+Clean = Callable[[str], str]
 _CONTEXT = 77
 _LONGEST = 1 << 16
 _REMEMBERED = 1 << 18  # words
@@ -95,7 +96,8 @@ def _clips_own(config: Mapping[str, object], length: int, options: Mapping[str, 
             f"The model knows {words!r:.40} words, CLIP's tokenizer has {made.vocab_size:,}.",
             "Mend vocab_size, or name the model's own hf_tokenizer_name.",
         )
-    made.clean_fn = partial(_beginning, made.clean_fn, 2 * length * max(map(len, made.encoder)))
+    quick = _QUICK.get(str(options.get("clean", "lower")), made.clean_fn)
+    made.clean_fn = partial(_beginning, made.clean_fn, quick, 2 * length * max(map(len, made.encoder)))
     found: Tokenizer = made
     return found
 
@@ -134,8 +136,18 @@ class _Marks(dict[str, str]):
         return _Marks, (dict(self),)
 
 
-def _beginning(clean: Callable[[str], str], letters: int, text: str) -> str:
-    return clean(text)[:letters]
+def _beginning(clean: Clean, quick: Clean, letters: int, text: str) -> str:
+    """Clean a text, quickly where there is nothing to mend: in printable ASCII without character references."""
+    plain = text.isascii() and text.isprintable() and "&" not in text
+    return (quick if plain else clean)(text)[:letters]
+
+
+def _lower(text: str) -> str:
+    return cast("str", whitespace_clean(text).lower())
+
+
+_QUICK: Mapping[str, Clean] = {"lower": _lower, "whitespace": whitespace_clean}
+"""What open_clip's ways to clean do besides mending, which takes them most of a caption's time."""
 
 
 def need_transformers(name: str) -> None:

@@ -16,6 +16,10 @@ from plugins.openclip_models import CAPTIONS, CLIP, SIGLIP, tower, weights
 
 END = 49407
 TOKENIZER = text.tokenizer(CLIP["text_cfg"], None, None)
+CLEANING = {
+    how: text.tokenizer({"tokenizer_kwargs": {"clean": how}}, None, None)
+    for how in ("lower", "whitespace", "canonicalize")
+}
 CAUSAL = {
     "CLIP's own": CLIP,
     "quick GELU": {**CLIP, "quick_gelu": True},
@@ -198,3 +202,10 @@ def test_tokens_are_open_clips_wherever_a_caption_ends():
 def test_a_tokenizer_that_cannot_be_is_refused(config, said):
     with pytest.raises(LmiaError, match=said):
         text.tokenizer(config, None, None)
+
+
+@pytest.mark.parametrize("clean", CLEANING)
+@given(caption=st.text(st.characters(max_codepoint=127)) | st.text() | st.from_regex(r"[A-Za-z&#;<>39 \t_-]*"))
+@settings(max_examples=300, deadline=None)
+def test_captions_are_cleaned_as_open_clip_does_it(clean, caption):
+    assert CLEANING[clean].clean_fn(caption) == open_clip.tokenizer.get_clean_fn(clean)(caption)
