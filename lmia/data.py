@@ -135,6 +135,8 @@ class ShardReader(IterableDataset[Read]):
                     yield ahead.popleft()()
             for job in ahead:
                 yield job()
+        if worker:  # Lightning holds one batch back: the last one with pairs is encoded while the processes end
+            yield Read("", None, [], [])
 
     def _jobs(self, shard: Shard, pool: Executor) -> Iterator[Callable[[], Read]]:
         """Begin to decode a shard's batches, one after the other, and say how to get each."""

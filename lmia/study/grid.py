@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ class Training:
 
     config: Tree
 
-    @property
+    @cached_property
     def key(self) -> str:
         """What makes it this one: a digest of its config."""
         return digest(self.config)[:16]
@@ -77,7 +78,7 @@ class Cell:
         """
         return ", ".join([*(f"{factor} {level}" for factor, level in self.levels.items()), f"seed {self.seed}"])
 
-    @property
+    @cached_property
     def key(self) -> str:
         """What makes it this one: a digest of everything that decides what it finds."""
         return digest(self.training.key, self.kept, self.audit)[:16]
