@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: help audit test proofs fuzz guided lint format bench known-faults docs clean
+.PHONY: help audit test oldest proofs fuzz guided lint format bench known-faults docs clean
 help:  ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -21,6 +21,12 @@ audit: $(VENV)/.stamp  ## install, audit the embedded demo, and again with sides
 
 test: $(VENV)/.stamp  ## install, and run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m 'not slow and not network and not gpu'
+
+oldest:  ## the same tests with the oldest packages that pyproject.toml allows, in an environment of their own
+	$(PYTHON) -m venv $(VENV)/oldest
+	$(VENV)/oldest/bin/python -m pip install --quiet --disable-pip-version-check uv
+	$(VENV)/oldest/bin/uv pip install --quiet --python $(VENV)/oldest --resolution lowest-direct --editable '.[demo,dev]'
+	OMP_NUM_THREADS=1 $(VENV)/oldest/bin/python -m pytest -n $(JOBS) --dist worksteal -W default -m 'not slow and not network and not gpu'
 
 proofs: $(VENV)/.stamp  ## the slow proofs: many seeds, real pictures from a package, other devices
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) -m 'slow or network or gpu'
