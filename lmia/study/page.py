@@ -156,7 +156,7 @@ def _counts(study: Study, found: Sequence[Row]) -> str:
 
 
 def _failed(study: Study, found: Sequence[Row]) -> list[str]:
-    """Say every cell and attack without a number, with its reason: of several seeds, that of the first."""
+    """Say every cell and attack without a number, with its reason: of several seeds, the first one's."""
     seeds: dict[str, list[Row]] = {}
     for row in found:
         if row["status"] != "ran":
@@ -167,7 +167,9 @@ def _failed(study: Study, found: Sequence[Row]) -> list[str]:
     said = []
     for where, some in seeds.items():
         which = f"seed{'s' * (len(some) > 1)} {', '.join(str(row['seed']) for row in some)}"
-        said.append(f"{where}, {which}: {some[0]['failed'] or some[0]['status']}")
+        reasons = [str(row["failed"] or row["status"]) for row in some]
+        whose = "" if len(set(reasons)) == 1 else f" (in the words of seed {some[0]['seed']})"
+        said.append(f"{where}, {which}{whose}: {reasons[0]}")
     return said
 
 

@@ -61,6 +61,16 @@ def test_a_cell_without_a_number_is_named_with_its_reason(written):
     assert "repeats 2, seed 1: It ran out of luck." in told
 
 
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [("It has 3.", "seeds 1, 2: It has 3."), ("It has 4.", "seeds 1, 2 (in the words of seed 1): It has 3.")],
+)
+def test_seeds_of_several_reasons_are_not_told_as_one(written, second, said):
+    bad = {**rows()[0], "attack": "", "status": "failed", "auc": None}
+    found = [{**bad, "failed": "It has 3."}, {**bad, "seed": 2, "failed": second}, *rows()[2:]]
+    assert f"repeats 2, {said}" in Page((written(found) / "index.html").read_text()).text
+
+
 def test_a_law_is_fitted_for_each_attack(written):
     found = [
         {**row, "attack": name, "auc": float(row["repeats"]) ** b}
