@@ -166,7 +166,7 @@ def audit(each: int, rows: pa.Table, on_target: dict[str, Ran], on_twin: dict[st
     plain = {name: torch.arange(len(at)).double() for name, at in parts.items()}
     judge = judging.Judge(part, rows["key"].to_pylist(), judging.DEFAULT_FPRS, False, 0, 0.95, plain)
     with tempfile.TemporaryDirectory() as cache:
-        doubt = lmia.validity.Doubt.of(judge, Path(cache))
+        doubt = lmia.validity.Doubt.of(judge, rows.take(judge.side_rows), Path(cache))
     asides = [Aside(TWIN, "twin", name, one) for name, one in on_twin.items()]
     found = lmia.validity.validity(doubt, dict.fromkeys(on_target, False), on_target, asides, 0.51)
     for one in on_target.values():

@@ -22,6 +22,7 @@ from lmia.data import AuditData
 from lmia.errors import LmiaError
 from lmia.evidence.judged import Question, Regime
 from lmia.extract import FeatureExtractor
+from lmia.gather import with_pixels
 from lmia.measurement import Measurement
 from lmia.overlap.audited import copied
 from lmia.registry import registry
@@ -113,7 +114,8 @@ def run_audit(
     leave_the_others(trainer)
     part = roles.assign(data, plan, model.store, seed)
     judge, ran = _on_target(setup, part, measurements, confidence)
-    doubt, beside_ran = Doubt.of(judge, model.store.root), asides(beside, judge)
+    doubt = Doubt.of(judge, with_pixels(model.store, part.shards, part.rows, judge.side_rows), model.store.root)
+    beside_ran = asides(beside, judge)
     rows = [row for name, one in ran.items() if one.scored for row in judge.rows(name, one.scored, doubt.comparison)]
     there = [
         row

@@ -14,8 +14,10 @@ from torch import Tensor
 from lmia.data import Shard
 from lmia.errors import LmiaError
 from lmia.extract import FeatureExtractor
+from lmia.looks import STATISTICS
 from lmia.measurement import Measurement
 from lmia.samples import Samples
+from lmia.store import Store
 
 Rows = NDArray[np.int64]
 Load = Callable[[Shard], NDArray[Any]]
@@ -67,6 +69,24 @@ def gather(
     for measurement in measurements:
         measured |= _measured(extractor, measurement, shards, where, len(rows))
     return Samples(torch.from_numpy(ids[rows]), captions, names, arrays, measured)
+
+
+def with_pixels(store: Store, shards: Sequence[Shard], table: pa.Table, rows: Rows) -> pa.Table:
+    """Return `rows` of `table` with the column `pixels`, read anew: held for every pair it would be half of the table.
+
+    Args:
+        store: where the pairs are.
+        shards: of the audit.
+        table: all rows, with columns `shard` and `row`.
+        rows: `(n,)` which rows.
+    """
+
+    def load(shard: Shard) -> NDArray[Any]:
+        column = store.pairs(shard.key)[0]["pixels"].combine_chunks()
+        return column.flatten().to_numpy().reshape(-1, STATISTICS)  # type: ignore[no-any-return]
+
+    pixels = _fill([load], shards, _where(table, rows, len(shards)), len(rows)).numpy().ravel()
+    return table.take(pa.array(rows)).append_column("pixels", pa.FixedSizeListArray.from_arrays(pixels, STATISTICS))
 
 
 def _where(table: pa.Table, rows: Rows, shards: int) -> Where:

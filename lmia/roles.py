@@ -38,7 +38,8 @@ class Roles:
 
     Args:
         shards: every shard in use.
-        rows: one row a usable pair: `key`, `caption`, its `lmia.picture.Facts`, `shard` (position in `shards`), `row`.
+        rows: one row a usable pair: `key`, `caption`, its `lmia.picture.Facts` but `pixels` (`lmia.gather.with_pixels` adds
+            them), `shard` (position in `shards`), `row`.
         parts: row numbers of `members`, `nonmembers`, `suspects`, `fit`, `calibration`, `pool`.
         groups: `(rows,)` group of each row; rows of one group are the same picture or pair, or of one named cluster.
         counts: what was read, rejected and used, by role.
@@ -152,7 +153,7 @@ def _read(shards: Sequence[Shard], store: Store) -> tuple[list[pa.Table], list[S
     rejected: list[Sequence[Rejected]] = []
     for i, shard in enumerate(shards):
         table, bad = store.pairs(shard.key)
-        table = table.append_column("shard", pa.array(np.full(len(table), i, np.int32)))
+        table = table.drop_columns(["pixels"]).append_column("shard", pa.array(np.full(len(table), i, np.int32)))
         tables.append(table.append_column("row", pa.array(np.arange(len(table), dtype=np.int64))))
         rejected.append(bad)
     return tables, rejected

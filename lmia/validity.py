@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import torch
 from torch import Tensor
 
@@ -44,10 +45,15 @@ class Doubt:
     comparison: Comparison
 
     @staticmethod
-    def of(judge: Judge, cache: Path) -> Doubt:
-        """Train the blind baselines, which are kept in the cache, and cut the pairs into strata of what they say."""
-        rows, groups = judge.side_rows, judge.roles.groups[judge.side_rows]
-        pairs, labels = judge.roles.rows.take(rows), judge.labels.numpy()
+    def of(judge: Judge, pairs: pa.Table, cache: Path) -> Doubt:
+        """Train the blind baselines, which are kept in the cache, and cut the pairs into strata of what they say.
+
+        Args:
+            judge: of the audit.
+            pairs: `(n,)` both sides' rows with all their facts.
+            cache: the folder of features.
+        """
+        groups, labels = judge.roles.groups[judge.side_rows], judge.labels.numpy()
         blind = blind_baselines(cache, pairs, labels, groups, judge.seed, judge.confidence)
         like = compare(blind.baselines, blind.half, judge.labels, judge.groups, judge.seed, judge.confidence)
         return Doubt(judge, blind, like)

@@ -11,6 +11,8 @@ from lmia import record
 from lmia.clusters import copies_of
 from lmia.data import AuditData
 from lmia.extract import FeatureExtractor, extract
+from lmia.gather import with_pixels
+from lmia.looks import STATISTICS
 from lmia.roles import assign, check_given, plan, split
 from lmia.source import Sample
 from worlds import Matrices, Noise, picture, png
@@ -45,6 +47,25 @@ def test_the_cut_depends_on_the_seed_alone(tmp_path):
     again = assigned(tmp_path, 1, members=Noise(0, 100), nonmembers=Noise(100, 200))
     other = assigned(tmp_path, 2, members=Noise(0, 100), nonmembers=Noise(100, 200))
     assert keys(one, "fit") == keys(again, "fit") != keys(other, "fit")
+
+
+def test_pixels_are_held_of_no_row_but_those_asked_for(tmp_path):
+    """Each row's own, whatever its shard and whatever was rejected before it; reference: the store's, key by key."""
+    data = AuditData(members=Noise(0, 100, shard=30, broken=7), nonmembers=Noise(100, 200, shard=30, broken=11))
+    extractor, planned = FeatureExtractor(Matrices(), None, tmp_path), plan(data)
+    shards = [shard for role in planned.values() for shard in role]
+    extract(record.trainer(accelerator="cpu"), extractor, data, shards, ["cosine"])
+    roles = assign(data, planned, extractor.store, 0)
+    assert "pixels" not in roles.rows.column_names
+    kept = [row for shard in shards for row in extractor.store.pairs(shard.key)[0].to_pylist()]
+    pixels = {row["key"]: row["pixels"] for row in kept}
+    assert len(set(map(tuple, pixels.values()))) == len(roles.rows) > 150
+    some = np.random.default_rng(0).permutation(len(roles.rows))[:99]
+    found = with_pixels(extractor.store, roles.shards, roles.rows, some)
+    assert found["key"].to_pylist() == roles.rows["key"].take(pa.array(some)).to_pylist()
+    assert found["pixels"].to_pylist() == [pixels[key] for key in found["key"].to_pylist()]
+    assert found.schema.field("pixels").type == pa.list_(pa.float32(), STATISTICS)
+    assert len(with_pixels(extractor.store, roles.shards, roles.rows, some[:0])) == 0
 
 
 def test_in_is_scored_plus_rejected_plus_left_out(tmp_path):
