@@ -109,8 +109,9 @@ def run_audit(
     trainer = trainer or record.trainer()
     beside = controls(setup, placebo)
     twins = [control.setup.model for control in beside if control.kind == "twin"]
-    plan, extraction, measurements = setup.extract(trainer, twins)
-    beside = [control.extracted(trainer) for control in beside]
+    plan = roles.plan(data)
+    extraction, measurements = setup.extract(trainer, plan, twins)
+    beside = [control.extracted(trainer, plan) for control in beside]
     leave_the_others(trainer)
     part = roles.assign(data, plan, model.store, seed)
     judge, ran = _on_target(setup, part, measurements, confidence)

@@ -5,13 +5,14 @@ What an attack finds on them is in the data, not in anyone's training.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from lightning.pytorch import Trainer
 
 from lmia.blind import Blind, Ran
+from lmia.data import Shard
 from lmia.errors import LmiaError
 from lmia.extract import FeatureExtractor
 from lmia.judging import Judge
@@ -44,9 +45,9 @@ class Control:
     setup: Setup
     measurements: Sequence[Measurement] = ()
 
-    def extracted(self, trainer: Trainer) -> Control:
+    def extracted(self, trainer: Trainer, plan: Mapping[str, Sequence[Shard]]) -> Control:
         """Extract what the attacks need; nothing is left to do where it saw the pictures beside the target."""
-        _, _, measurements = self.setup.extract(trainer)
+        _, measurements = self.setup.extract(trainer, plan)
         return replace(self, measurements=measurements)
 
 

@@ -19,6 +19,7 @@ from lmia.contained import contained
 from lmia.defence import Defence
 from lmia.errors import LmiaError, nearest
 from lmia.source import Source
+from lmia.sweeping import unswept
 from lmia.target import Target
 from lmia.views import Identity, Views
 
@@ -210,4 +211,5 @@ def registry() -> Registry:
         >>> registry().get("views", "Identity").__name__
         'Identity'
     """
-    return Registry()
+    with unswept():
+        return Registry()

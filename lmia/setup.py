@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,18 +91,18 @@ class Setup:
             evidence.check_fprs(self.fprs, round(at_most * share), asked=True)
 
     def extract(
-        self, trainer: Trainer, besides: Sequence[FeatureExtractor] = ()
-    ) -> tuple[dict[str, list[Shard]], dict[str, object], list[Measurement]]:
+        self, trainer: Trainer, plan: Mapping[str, Sequence[Shard]], besides: Sequence[FeatureExtractor] = ()
+    ) -> tuple[dict[str, object], list[Measurement]]:
         """Extract what the attacks need; measurements against anchors take a second pass, when their features exist.
 
         Args:
             trainer: runs the passes.
+            plan: the shards by role, as `lmia.roles.plan` lists them.
             besides: models of the same preprocessing and views, which see the pictures in the first pass as well.
 
         Returns:
-            the shards by role, what the first pass took, and what was measured.
+            what the first pass took, and what was measured.
         """
-        plan = roles.plan(self.data)
         shards = [shard for role in plan.values() for shard in role]
         arrays = self.model.arrays(self.needs, self.views)
         measuring = [attack for attack in self.attacks if type(attack).measure is not Attack.measure]
@@ -117,4 +117,4 @@ class Setup:
             second = [Measurement(attack, bank) for attack in anchored]
             extract(trainer, self.model, self.data, shards, [], second)
             measurements += second
-        return plan, told, measurements
+        return told, measurements

@@ -12,6 +12,7 @@ from types import TracebackType
 
 from lmia.errors import LmiaError, nearest
 from lmia.faults import out_of_memory, ran_out
+from lmia.sweeping import spare, unswept
 
 HELP = """\
 lmia: was this in the training data? Audit CLIP-like models by membership inference.
@@ -77,7 +78,9 @@ _LONGEST = 4000
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit code."""
     sys.excepthook = _traced
-    sys.exit(run(list(sys.argv[1:] if argv is None else argv)))
+    code = run(list(sys.argv[1:] if argv is None else argv))
+    spare()
+    sys.exit(code)
 
 
 def run(argv: list[str]) -> int:
@@ -102,10 +105,22 @@ def _command(word: str, argv: list[str]) -> int:
         return 0
     if word not in COMMANDS:
         raise LmiaError(f"There is no command '{word}'.", f"{nearest(word, list(COMMANDS))} `lmia --help` shows more.")
-    _check_torch()
-    module, _, function = COMMANDS[word].partition(":")
-    code: int = getattr(import_module(module), function)(argv)
-    return code
+    with unswept():
+        command = _imported(COMMANDS[word])
+    return command(argv)
+
+
+def _imported(place: str) -> Callable[[list[str]], int]:
+    """Import a command; torch comes with it where the command has use for it, which takes seconds."""
+    module, _, function = place.partition(":")
+    try:
+        command: Callable[[list[str]], int] = getattr(import_module(module), function)
+    except Exception:
+        _check_torch()
+        raise
+    if "torch" in sys.modules:
+        _check_torch()
+    return command
 
 
 def _check_torch() -> None:

@@ -26,6 +26,14 @@ def _seconds(command):
     return time.perf_counter() - start
 
 
+def test_finished_audits_are_shown_without_torch():
+    code = (
+        f"import sys, lmia.shell; lmia.shell.run(['show', '.']); sys.exit(any(m in sys.modules for m in {HEAVY[:2]}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, len(done.stderr.splitlines())) == (0, 2)
+
+
 def test_help_names_the_commands_and_version_the_version(capsys):
     assert shell.run([]) == shell.run(["--help"]) == shell.run(["-h"]) == 0
     text = capsys.readouterr().out
@@ -90,10 +98,11 @@ def test_every_other_fault_keeps_its_traceback(monkeypatch, error):
 @pytest.mark.parametrize(
     "failure", ["RuntimeError('operator torchvision::nms does not exist')", "ImportError('undefined symbol: x')"]
 )
-def test_torch_and_torchvision_that_do_not_match_are_a_sentence(tmp_path, failure):
+@pytest.mark.parametrize("word", ["plugins", "audit", "compare"])
+def test_torch_and_torchvision_that_do_not_match_are_a_sentence(tmp_path, failure, word):
     (tmp_path / "torchvision").mkdir()
     (tmp_path / "torchvision" / "__init__.py").write_text(f"raise {failure}\n")
-    code, out, err = ran("plugins", PYTHONPATH=str(tmp_path))
+    code, out, err = ran(word, PYTHONPATH=str(tmp_path))
     assert (code, out) == (2, "")
     first, second = err.splitlines()
     assert first.startswith("lmia: torch and torchvision do not match: ")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.resources import files
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
 from lmia.report import cells, doubt, figures, findings, markdown, sentences, verdict
@@ -59,12 +60,17 @@ def render(template: str, **values: object) -> str:
         template: its file name.
         **values: what the template names.
     """
-    here = files("lmia.report")
+    style = Markup(files("lmia.report").joinpath("page.css").read_text("utf-8"))
+    return _template(template).render(style=style, **values)
+
+
+@cache
+def _template(name: str) -> Template:
+    """Compile a template once a process: it takes longer than to fill it."""
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, finalize=_finalize, trim_blocks=True, lstrip_blocks=True
     )
-    style = Markup(here.joinpath("page.css").read_text("utf-8"))
-    return environment.from_string(here.joinpath(template).read_text("utf-8")).render(style=style, **values)
+    return environment.from_string(files("lmia.report").joinpath(name).read_text("utf-8"))
 
 
 def _finalize(value: object) -> object:

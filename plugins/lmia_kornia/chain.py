@@ -43,9 +43,12 @@ class Chain:
             return pixels
         size = max(1, CACHED // pixels[0].numel()) if pixels.device.type == "cpu" else len(pixels)
         with torch.autocast(pixels.device.type, enabled=False):
-            return torch.cat([self._run(part.float()).to(pixels.dtype) for part in torch.split(pixels, size)])
+            parts = [self._run(part.float()).to(pixels.dtype) for part in torch.split(pixels, size)]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def _run(self, pixels: Tensor) -> Tensor:
+        seen = pixels
         for step in self.steps:
-            pixels = step(pixels)
-        return pixels.clamp(0, 1)
+            seen = step(seen)
+        theirs = seen.untyped_storage().data_ptr() == pixels.untyped_storage().data_ptr()  # a step that did nothing
+        return seen.clamp(0, 1) if theirs else seen.clamp_(0, 1)

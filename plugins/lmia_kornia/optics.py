@@ -74,13 +74,15 @@ class Jitter:
 
     def __call__(self, pixels: Tensor) -> Tensor:
         """Recolour `(b, 3, h, w)`; clamped to [0, 1] after each of the four."""
+        out = torch.empty_like(pixels)  # all four work in it: fresh pages cost several times what is computed here
         for what in self.order:
             if what == "brightness" and self.brightness != 1:
-                pixels = (pixels * self.brightness).clamp_(0, 1)
+                pixels = torch.mul(pixels, self.brightness, out=out).clamp_(0, 1)
             elif what == "contrast" and self.contrast != 1:
-                pixels = torch.lerp(grey(pixels).mean((-2, -1), keepdim=True), pixels, self.contrast).clamp_(0, 1)
+                mean = grey(pixels).mean((-2, -1), keepdim=True)
+                pixels = torch.lerp(mean, pixels, self.contrast, out=out).clamp_(0, 1)
             elif what == "saturation" and self.saturation != 1:
-                pixels = torch.lerp(grey(pixels), pixels, self.saturation).clamp_(0, 1)
+                pixels = torch.lerp(grey(pixels), pixels, self.saturation, out=out).clamp_(0, 1)
             elif what == "hue" and self.hue != 0:
                 pixels = turned(pixels, self.hue)
         return pixels
