@@ -146,7 +146,7 @@ class Blind:
         some, members = (None if one is None else self._only(one, attack) for one in (pool, self.members))
         if "known_members" not in attack.requires:
             members = None  # what it does not ask for, it is not shown
-        return Known(self._only(self.fit, attack), some, self.setup.model.target.facts(), self.setup.seed, members)
+        return Known(self._only(self.fit, attack), some, self.setup.facts, self.setup.seed, members)
 
     def _only(self, samples: Samples, attack: Attack) -> Samples:
         return scoring.only(samples, attack, self.measured.get(id(attack)))

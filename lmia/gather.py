@@ -72,7 +72,7 @@ def gather(
 
 
 def with_pixels(store: Store, shards: Sequence[Shard], table: pa.Table, rows: Rows) -> pa.Table:
-    """Return `rows` of `table` with the column `pixels`, read anew: held for every pair it would be half of the table.
+    """Return `rows` of `table` with the column `pixels`, read anew: of every pair it would be two fifths of the table.
 
     Args:
         store: where the pairs are.

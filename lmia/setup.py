@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from lightning.pytorch import Trainer
@@ -17,6 +18,7 @@ from lmia.extract import FeatureExtractor, extract
 from lmia.gather import gather
 from lmia.measurement import Measurement
 from lmia.registry import registry
+from lmia.samples import TargetFacts
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,11 @@ class Setup:
             share *= 1.0 if "pool" in given else 1 - roles.POOL_SHARE
             at_most = min(sum(map(source.count, source.shards())), getattr(source, "n", sys.maxsize))
             evidence.check_fprs(self.fprs, round(at_most * share), asked=True)
+
+    @cached_property
+    def facts(self) -> TargetFacts:
+        """What every attack is told of the target; found once, since all of its weights are digested for it."""
+        return self.model.target.facts()
 
     def extract(
         self, trainer: Trainer, plan: Mapping[str, Sequence[Shard]], besides: Sequence[FeatureExtractor] = ()

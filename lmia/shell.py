@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -12,7 +13,7 @@ from types import TracebackType
 
 from lmia.errors import LmiaError, nearest
 from lmia.faults import out_of_memory, ran_out
-from lmia.sweeping import spare, unswept
+from lmia.sweeping import unswept
 
 HELP = """\
 lmia: was this in the training data? Audit CLIP-like models by membership inference.
@@ -79,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit code."""
     sys.excepthook = _traced
     code = run(list(sys.argv[1:] if argv is None else argv))
-    spare()
+    gc.freeze()  # else Python would go through every module for garbage as it ends, for three seconds
     sys.exit(code)
 
 

@@ -1,4 +1,4 @@
-"""Looking for garbage where there is none: put off while modules come in, and left out when a command is done."""
+"""Python's search for garbage, put off where there is none."""
 
 from __future__ import annotations
 
@@ -22,15 +22,3 @@ def unswept() -> Iterator[None]:
     finally:
         if before:
             gc.enable()
-
-
-def spare() -> None:
-    """Exempt all there is now from the search: at its end Python would go through every module for nothing, for seconds.
-
-    Example:
-        >>> spare()
-        >>> gc.get_freeze_count() > 0
-        True
-        >>> gc.unfreeze()
-    """
-    gc.freeze()

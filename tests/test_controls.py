@@ -71,6 +71,24 @@ def test_an_attack_that_cannot_be_fitted_on_the_target_ends_the_audit(tmp_path):
         audit(tmp_path, Twinned("0:300", leak=0.7), [Choosy()])
 
 
+def test_a_target_is_asked_for_its_facts_as_often_for_many_attacks_as_for_one(tmp_path):
+    """To tell them it digests all of its weights."""
+
+    class Asked(Matrices):
+        asked = 0
+
+        def facts(self):
+            Asked.asked += 1
+            return super().facts()
+
+    counts = []
+    for i, attacks in enumerate(([Plain()], [Plain(), Loss()])):
+        Asked.asked = 0
+        audit(tmp_path / str(i), Asked("0:300", leak=0.7), attacks)
+        counts.append(Asked.asked)
+    assert counts[0] == counts[1] > 0
+
+
 def test_the_twin_of_a_leaking_model_shows_nothing(tmp_path):
     report = audit(tmp_path, Twinned("0:300", leak=0.7), [Plain(), Loss()])
     plain, loss = report.validity.besides

@@ -74,7 +74,8 @@ class Jitter:
 
     def __call__(self, pixels: Tensor) -> Tensor:
         """Recolour `(b, 3, h, w)`; clamped to [0, 1] after each of the four."""
-        out = torch.empty_like(pixels)  # all four work in it: fresh pages cost several times what is computed here
+        # All four work in the same memory, whose pages cost as much as the sums; gradients need each step's own.
+        out = None if pixels.requires_grad else torch.empty_like(pixels)
         for what in self.order:
             if what == "brightness" and self.brightness != 1:
                 pixels = torch.mul(pixels, self.brightness, out=out).clamp_(0, 1)

@@ -155,6 +155,18 @@ def test_the_order_of_colour_changes_matters_and_is_kept():
     assert not torch.allclose(first, Jitter(1.5, 1.5, order=("contrast", "brightness"))(picture), atol=1e-3)
 
 
+def test_colours_leave_what_they_are_given_and_let_gradients_through():
+    """Without gradients the steps share one memory, with them each has its own: the same picture either way."""
+    step, given = Jitter(1.2, 0.8, 1.3), noise(6, 6)
+    kept = given.clone()
+    plain = step(given)
+    assert torch.equal(given, kept)
+    seen = step(given.requires_grad_())
+    seen.sum().backward()
+    assert torch.equal(seen, plain)
+    assert given.grad.abs().sum() > 0
+
+
 def libjpeg(whole, quality):
     """Pillow's round trip of `(h, w, 3)` bytes, 4:2:0, and the tables it wrote."""
     stream = io.BytesIO()
