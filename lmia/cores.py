@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
 import shutil
@@ -10,6 +11,8 @@ from lmia.streams import MOST
 
 AHEAD = 2
 """Batches that a reading process has ready beside the one that it makes."""
+POLITE = 5
+"""How far reading processes stand back: what is decoded is encoded before more is."""
 
 
 def batch_size(device: str) -> int:
@@ -28,7 +31,8 @@ def reading(ranks: int, shards: int, workers: int | None, device: str, batch: in
     With a GPU decoding overlaps the model on all cores but one. Without, decoding and encoding take turns on all cores:
     in processes where there are shards enough to keep them busy, since threads wait for each other's Python; else on the
     threads that encode. On many cores several would want one core and slow each other down severalfold; and where
-    processes are not forked, or have little memory to share, threads are safer.
+    processes are not forked, or have little memory to share, threads are safer. No threads (0) are for a process that
+    decodes by itself: to hand pictures to a single other thread costs more than it saves where no core stands idle.
 
     Args:
         ranks: processes that share the machine.
@@ -44,7 +48,8 @@ def reading(ranks: int, shards: int, workers: int | None, device: str, batch: in
     cores = max(1, len(os.sched_getaffinity(0)) // ranks)
     wanted = workers if workers is not None else _workers(cores, shards, device, ranks * (AHEAD + 2) * batch)
     processes = min(wanted, shards)
-    return processes, max(1, wanted // processes if processes else cores)
+    threads = max(1, wanted // processes if processes else cores)
+    return processes, 0 if processes and threads == 1 and device == "cpu" else threads
 
 
 def _workers(cores: int, shards: int, device: str, held: int) -> int:
@@ -62,3 +67,19 @@ def shared_memory() -> int:
         return shutil.disk_usage("/dev/shm").free
     except OSError:
         return 0
+
+
+def let_go_of_freed_memory() -> None:
+    """Give freed memory back to the system, where the C library can: after a fork each page of it would be copied first."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim:
+        trim(0)
+
+
+def stand_back(process: int) -> None:
+    """Let a reading process wait for those that encode.
+
+    Args:
+        process: its number; all are alike.
+    """
+    os.nice(POLITE)

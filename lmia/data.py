@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from lmia.cores import AHEAD, batch_size, reading
+from lmia.cores import AHEAD, batch_size, let_go_of_freed_memory, reading, stand_back
 from lmia.errors import LmiaError
 from lmia.faults import unread
 from lmia.picture import MAX_PIXELS, Facts, open_pairs
@@ -99,7 +99,7 @@ class ShardReader(IterableDataset[Read]):
         shards: what to read; worker w of W reads every W-th.
         preprocess: an RGB image to `(3, h, w)` uint8.
         batch: records a batch; batches never cross a shard.
-        threads: decoding threads of a process.
+        threads: decoding threads of a process; 0 decodes in the thread that reads.
         max_pixels: larger pictures are rejected undecoded.
         pool: threads to decode on, shared with others; its own unless given.
         tokenize: captions to `(b, l)` tokens, where they are to be made here.
@@ -128,28 +128,33 @@ class ShardReader(IterableDataset[Read]):
         worker = get_worker_info()
         mine = self.shards[worker.id :: worker.num_workers] if worker else self.shards
         ahead: deque[Callable[[], Read]] = deque()
-        with nullcontext(self.pool) if self.pool else ThreadPoolExecutor(self.threads) as pool:
+        own = not self.pool and self.threads
+        with ThreadPoolExecutor(self.threads) if own else nullcontext(self.pool) as pool:
             for job in chain.from_iterable(self._jobs(shard, pool) for shard in mine):
                 ahead.append(job)
-                if len(ahead) > AHEAD:
+                if len(ahead) > (AHEAD if pool else 0):
                     yield ahead.popleft()()
             for job in ahead:
                 yield job()
         if worker:  # Lightning holds one batch back: the last one with pairs is encoded while the processes end
             yield Read("", None, [], [])
 
-    def _jobs(self, shard: Shard, pool: Executor) -> Iterator[Callable[[], Read]]:
-        """Begin to decode a shard's batches, one after the other, and say how to get each."""
+    def _jobs(self, shard: Shard, pool: Executor | None) -> Iterator[Callable[[], Read]]:
+        """Begin to decode a shard's batches, one after the other, and say how to get each; without a pool that decodes it."""
         try:
             for records in together(shard.source.read(shard.name), self.batch):
                 handfuls = [records[i : i + TOGETHER] for i in range(0, len(records), TOGETHER)]
-                yield partial(self._batch, shard, [pool.submit(self._open_all, handful) for handful in handfuls])
+                begun = [
+                    pool.submit(self._open_all, handful).result if pool else partial(self._open_all, handful)
+                    for handful in handfuls
+                ]
+                yield partial(self._batch, shard, begun)
         except (LmiaError, OSError) as error:  # it would lose its two lines, or its number, on the way out of a worker
             yield partial(Read, shard.key, None, [], [], error=unread(shard.name, error))
         yield partial(Read, shard.key, None, [], [], last=True)
 
-    def _batch(self, shard: Shard, futures: Sequence[Future[list[_Opened | Rejected]]]) -> Read:
-        opened = [item for future in futures for item in future.result()]
+    def _batch(self, shard: Shard, begun: Sequence[Callable[[], list[_Opened | Rejected]]]) -> Read:
+        opened = [item for result in begun for item in result()]
         rejected = [item for item in opened if isinstance(item, Rejected)]
         pairs = [item for item in opened if not isinstance(item, Rejected)]
         if not pairs:
@@ -267,6 +272,8 @@ class AuditData(LightningDataModule):
         pool = None if workers or self.streams.count < threads else self.streams.pool
         tokenize = self.tokenize if device == "cuda" else None  # else a window's are made together, for less padding
         reader = ShardReader(mine, self.preprocess, size, threads, self.max_pixels, pool, tokenize)
+        if workers:
+            let_go_of_freed_memory()
         nobodys = torch.Generator()  # a loader draws a seed it never uses; not from the global generator
         return DataLoader(
             reader,
@@ -274,6 +281,7 @@ class AuditData(LightningDataModule):
             batch_size=None,
             num_workers=workers,
             prefetch_factor=AHEAD if workers else None,
+            worker_init_fn=stand_back if workers else None,
             pin_memory=device == "cuda",
             persistent_workers=False,
         )

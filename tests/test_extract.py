@@ -5,7 +5,7 @@ from torch.nn.functional import normalize
 
 import lmia
 from lmia import record
-from lmia.data import AuditData, Read, shards_of
+from lmia.data import AuditData, Read, ShardReader, shards_of
 from lmia.extract import FeatureExtractor, extract
 from lmia.measurement import Measurement
 from lmia.steadiness import PAIRS
@@ -154,6 +154,25 @@ def test_tokens_made_where_captions_are_read_change_nothing(tmp_path, monkeypatc
         for shard in shards:
             one, two = (each.store.array(name, shard.key) for each in (first, other))
             np.testing.assert_allclose(one, two, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("threads", [0, 1, 3])
+def test_whoever_decodes_the_batches_are_the_same(threads):
+    decoded = []
+
+    def preprocess(image):
+        decoded.append(image.size)
+        return torch.from_numpy(np.array(image)).permute(2, 0, 1)
+
+    batches = iter(ShardReader(shards_of(Noise(0, 100, shard=40, broken=7)), preprocess, 16, threads))
+    first = next(batches)
+    if not threads:
+        assert len(decoded) == len(first.rows)  # by itself it decodes what is asked for, and no batch ahead
+    seen = [first, *batches]
+    assert [len(one.rows) for one in seen] == [13, 14, 7, 0, 14, 13, 7, 0, 14, 3, 0]
+    assert [key for one in seen for key, _, _ in one.rows] == [f"noise/{i}" for i in range(100) if i % 7]
+    assert [one.reason for one in first.rejected] == ["image does not decode"] * 3
+    assert [one.last for one in seen] == [not one.rows for one in seen]
 
 
 def test_a_batch_waits_for_no_one_with_its_pixels_and_tokens_pinned():
