@@ -32,7 +32,7 @@ def reading(ranks: int, shards: int, workers: int | None, device: str, batch: in
     in processes where there are shards enough to keep them busy, since threads wait for each other's Python; else on the
     threads that encode. On many cores several would want one core and slow each other down severalfold; and where
     processes are not forked, or have little memory to share, threads are safer. No threads (0) are for a process that
-    decodes by itself: to hand pictures to a single other thread costs more than it saves where no core stands idle.
+    decodes by itself: to hand pictures to a single other thread gains nothing where no core stands idle.
 
     Args:
         ranks: processes that share the machine.

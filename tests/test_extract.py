@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -5,6 +7,7 @@ from torch.nn.functional import normalize
 
 import lmia
 from lmia import record
+from lmia.cores import POLITE
 from lmia.data import AuditData, Read, ShardReader, shards_of
 from lmia.extract import FeatureExtractor, extract
 from lmia.measurement import Measurement
@@ -173,6 +176,23 @@ def test_whoever_decodes_the_batches_are_the_same(threads):
     assert [key for one in seen for key, _, _ in one.rows] == [f"noise/{i}" for i in range(100) if i % 7]
     assert [one.reason for one in first.rejected] == ["image does not decode"] * 3
     assert [one.last for one in seen] == [not one.rows for one in seen]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_reading_processes_stand_back_for_those_that_encode(tmp_path, workers):
+    """Pixels tell how far whoever decodes them stands back."""
+    seen = set()
+
+    class Telling(Matrices):
+        def preprocess(self, image):
+            return torch.full_like(super().preprocess(image), os.nice(0) + 10)
+
+        def encode_image(self, pixels):
+            seen.update((pixels * 255 - 10).round().flatten().tolist())
+            return super().encode_image(pixels)
+
+    run(Telling("0:30"), Noise(0, 100, shard=40), tmp_path, workers=workers)
+    assert seen == {float(os.nice(0) + (POLITE if workers else 0))}
 
 
 def test_a_batch_waits_for_no_one_with_its_pixels_and_tokens_pinned():
