@@ -16,6 +16,7 @@ from torch import Tensor
 from lmia.alone import alone
 from lmia.aside import sweep
 from lmia.companions import companions
+from lmia.errors import LmiaError
 from lmia.faults import faults
 from lmia.membership import NAME, write
 from lmia.quiet import quiet
@@ -35,6 +36,8 @@ TRAINER_DEFAULTS: Mapping[str, object] = {
 }
 """What every training wants of Lightning's Trainer; checkpoints are kept by the run itself."""
 
+_CLIPS = ("gradient_clip_val", "gradient_clip_algorithm", "limit_train_batches")
+"""What else of a trainer decides the weights, where it is given."""
 _SMALLER = "Free some memory, or give another --out and a smaller --batch."
 _KEPT = "The same command goes on after the last epoch that was kept."
 
@@ -60,15 +63,23 @@ def run_fit(
         trainer_config: how it was made, for the record.
 
     Raises:
-        LmiaError: the data does not do, a defence does not fit, or `out` is taken.
+        LmiaError: the data does not do, a defence does not fit, `out` is taken, or the trainer adds up batches.
     """
     run = _Run(learner, data, Path(out), seed, dict(trainer_config or {}))
     with quiet():
         trainer = trainer or Trainer(**TRAINER_DEFAULTS)  # type: ignore[arg-type]
+        _check_steps(trainer)
         with alone(run.out) if trainer.is_global_zero else nullcontext():
             check_free(run.out, run.of)
             with faults(_SMALLER, _KEPT), companions(trainer):
                 return run.go(trainer)
+
+
+def _check_steps(trainer: Trainer) -> None:
+    """Refuse steps of several batches: the schedule, and an epsilon, count a step for each batch."""
+    if (batches := trainer.accumulate_grad_batches) != 1:
+        problem = f"The trainer adds up the gradients of {batches} batches for a step."
+        raise LmiaError(problem, f"Give a --batch {batches} times as large: a loss tells pairs of one batch apart.")
 
 
 class _Run(Callback):
@@ -80,7 +91,9 @@ class _Run(Callback):
         self.learner, self.data, self.out, self.seed = learner, data, out, seed
         self.trainer_config = trainer_config
         numbers = [trainer_config.get(name) for name in ("devices", "num_nodes", "precision")]
-        self.of = digest(learner.fingerprint, self._drawn(), asdict(learner.plan), learner.defences, seed, numbers)
+        clipped = [(name, value) for name in _CLIPS if (value := trainer_config.get(name)) is not None]
+        deciding = (learner.fingerprint, self._drawn(), asdict(learner.plan), learner.defences, seed, numbers)
+        self.of = digest(*deciding, *([clipped] if clipped else []))  # without clips the digest is what it was
         self.watch = Watch(out)
         self.keep = Keep(self.watch, out)
 

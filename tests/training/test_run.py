@@ -23,7 +23,7 @@ from lmia.target import Target
 from lmia.training import FitData, Learner, Plan, keeping, run_fit
 from lmia.training.data import Drawn, Epochs, Order, tokens_of
 from lmia.training.pairs import decoded
-from training.worlds import fit, target, trainer
+from training.worlds import defence, fit, target, trainer
 
 WEIGHTS = "open_clip_model.safetensors"
 
@@ -208,6 +208,24 @@ def test_a_finished_target_and_a_strangers_folder_are_left_alone(trained, tmp_pa
     (tmp_path / "letter.txt").write_text("dear")
     with pytest.raises(LmiaError, match="is not empty"):
         fit(tmp_path)
+
+
+def test_a_broken_run_goes_on_under_the_same_trainer_alone(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("lmia.training.run._Run._finish", lambda *_: pytest.fail("broken off"))
+        with pytest.raises(pytest.fail.Exception, match="broken off"):
+            fit(tmp_path, trainer_options={"gradient_clip_val": 1.0})
+    for others in ({}, {"gradient_clip_val": 2.0}, {"gradient_clip_val": 1.0, "limit_train_batches": 1}):
+        with pytest.raises(LmiaError, match="was asked for in another way"):
+            fit(tmp_path, trainer_options=others)
+    assert fit(tmp_path, trainer_options={"gradient_clip_val": 1.0}).finished
+
+
+def test_batches_are_not_added_up_for_a_step(tmp_path):
+    with pytest.raises(LmiaError, match=r"adds up the gradients of 4 batches") as raised:
+        fit(tmp_path / "t", defences=[defence("dpsgd")], trainer_options={"accumulate_grad_batches": 4})
+    assert "--batch 4 times as large" in str(raised.value)
+    assert not (tmp_path / "t").exists()
 
 
 def test_what_cannot_be_trained_is_said():
