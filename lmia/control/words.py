@@ -64,7 +64,7 @@ def sentence(outcome: Outcome, control: Control, trained: Trained) -> str:
     tests = f"{_counted(len(outcome.repeats), 'level')} and {_counted(len(outcome.attacks), 'attack')}"
     return (
         f"{headline(outcome)} Control: {trained.target} was trained on {_range(list(trained.pairs.values()))} pairs drawn by lot from "
-        f"{trained.source} for {_range(list(trained.epochs.values()))} epochs, and some of them, drawn by lot too, were shown "
+        f"{trained.source} for {_epochs(trained)}, and some of them, drawn by lot too, were shown "
         f"more often. An audit by {_listed(outcome.attacks)} told {told} from {held_out} held-out ones in {hits} of "
         f"{_counted(n, 'training')}{': too few' if k is None else ''} (one-sided level {control.alpha:g}, Bonferroni over "
         f"{tests}). This holds for this data, training and size alone."
@@ -79,8 +79,7 @@ def limits(outcome: Outcome, trained: Trained) -> list[str]:
         "epochs change it, in either direction; a model that others trained is not this one.",
         f"It is about {_range([one.members for one in outcome.at(_answer(outcome)) if one.auc])} such pairs together, and not "
         "about one: fewer pairs have to be repeated more often to be found.",
-        f"Repeats are those of an epoch: over {_range(list(trained.epochs.values()))} epochs a pair of level k is shown so many "
-        "times k.",
+        f"Repeats are those of an epoch: over {_epochs(trained)} a pair of level k is shown so many times k.",
     ]
     if k is not None:
         hits = min(outcome.hits(level) for level in (k, *_above(outcome, k)))
@@ -124,6 +123,11 @@ def _answer(outcome: Outcome) -> int:
 
 def _above(outcome: Outcome, k: int) -> list[int]:
     return [level for level in outcome.repeats if level > k]
+
+
+def _epochs(trained: Trained) -> str:
+    took = list(trained.epochs.values())
+    return f"{_range(took)} {'epoch' if max(took, default=0) == 1 else 'epochs'}"
 
 
 def _times(level: int) -> str:

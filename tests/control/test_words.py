@@ -1,5 +1,7 @@
 """What a control says: found, found nowhere, found at once; and everything that it does not show."""
 
+from dataclasses import replace
+
 import pytest
 
 from control.controls import made, outcome
@@ -43,6 +45,13 @@ def test_sentence_names_all_that_it_rests_on():
     ):
         assert part in said
     assert "\n" not in said
+
+
+def test_one_epoch_is_one():
+    control, found, trained = made(RISING)
+    trained = replace(trained, epochs=dict.fromkeys(found.seeds, 1))
+    assert "for 1 epoch, and some of them" in sentence(found, control, trained)
+    assert any("over 1 epoch a pair" in limit for limit in limits(found, trained))
 
 
 def test_sentence_where_nothing_is_found():
