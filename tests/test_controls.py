@@ -259,3 +259,12 @@ def test_an_auc_below_one_half_is_a_difference_too():
     blind, twin = doubt.sentences(report)
     assert "can be told apart as well: by properties of the files, AUC 0.300" in blind
     assert "csa tells the two sides apart as well: AUC 0.300" in twin
+
+
+def test_the_farthest_of_several_is_said_to_be_picked():
+    off, near = Estimate(0.612, 0.516, 0.701, 0.95, "DeLong", 144), Estimate(0.49, 0.39, 0.59, 0.95, "DeLong", 144)
+    made = [Baseline("captions", near), Baseline("pixels", off), Baseline("files", near)]
+    said = doubt.sentences(examples.leakage(validity=Validity(baselines=made)))[0]
+    assert "nothing was found" in said
+    assert said.endswith("That interval alone leaves 0.5 out; corrected for being the farthest of 3, it does not.")
+    assert "leaves 0.5 out" not in doubt.sentences(examples.leakage(validity=Validity(baselines=made[:1])))[0]
