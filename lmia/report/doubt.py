@@ -89,15 +89,11 @@ def _blind(report: AuditReport) -> list[str]:
             "They differ in more than in who was trained on."
         )
     else:
-        off = found[kind].low > 0.5 or found[kind].high < 0.5
+        alone = found[kind].low > 0.5 or found[kind].high < 0.5
+        picked = f" That interval alone leaves 0.5 out; corrected for being the farthest of {len(found)}, it does not."
         said = (
             "Without the model, nothing was found that tells the two sides apart: of captions, files and pixels, farthest "
-            f"from guessing is AUC {interval(found[kind])} ({_LOOKS[kind]})."
-            + (
-                f" That interval alone leaves 0.5 out; corrected for being the farthest of {len(found)}, it does not."
-                if off
-                else ""
-            )
+            f"from guessing is AUC {interval(found[kind])} ({_LOOKS[kind]}).{picked if alone else ''}"
         )
     share = report.validity.overlap
     return [

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, replace
+from itertools import chain
 from pathlib import Path
 
 import torch
 import yaml
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import GradientAccumulationScheduler, ModelCheckpoint
 from torch import Tensor
 
 from lmia.alone import alone
@@ -36,7 +37,7 @@ TRAINER_DEFAULTS: Mapping[str, object] = {
 }
 """What every training wants of Lightning's Trainer; checkpoints are kept by the run itself."""
 
-_CLIPS = ("gradient_clip_val", "gradient_clip_algorithm", "limit_train_batches")
+_DECIDING = ("gradient_clip_val", "gradient_clip_algorithm", "limit_train_batches")
 """What else of a trainer decides the weights, where it is given."""
 _SMALLER = "Free some memory, or give another --out and a smaller --batch."
 _KEPT = "The same command goes on after the last epoch that was kept."
@@ -77,7 +78,8 @@ def run_fit(
 
 def _check_steps(trainer: Trainer) -> None:
     """Refuse steps of several batches: the schedule, and an epsilon, count a step for each batch."""
-    if (batches := trainer.accumulate_grad_batches) != 1:
+    planned = [one.scheduling.values() for one in trainer.callbacks if isinstance(one, GradientAccumulationScheduler)]  # type: ignore[attr-defined]
+    if (batches := max(chain([trainer.accumulate_grad_batches], *planned))) != 1:
         problem = f"The trainer adds up the gradients of {batches} batches for a step."
         raise LmiaError(problem, f"Give a --batch {batches} times as large: a loss tells pairs of one batch apart.")
 
@@ -91,9 +93,11 @@ class _Run(Callback):
         self.learner, self.data, self.out, self.seed = learner, data, out, seed
         self.trainer_config = trainer_config
         numbers = [trainer_config.get(name) for name in ("devices", "num_nodes", "precision")]
-        clipped = [(name, value) for name in _CLIPS if (value := trainer_config.get(name)) is not None]
-        deciding = (learner.fingerprint, self._drawn(), asdict(learner.plan), learner.defences, seed, numbers)
-        self.of = digest(*deciding, *([clipped] if clipped else []))  # without clips the digest is what it was
+        given = {name: value for name in _DECIDING if (value := trainer_config.get(name)) is not None}
+        rest = [given] if given else []  # without any, the digest is what it was before they counted
+        self.of = digest(
+            learner.fingerprint, self._drawn(), asdict(learner.plan), learner.defences, seed, numbers, *rest
+        )
         self.watch = Watch(out)
         self.keep = Keep(self.watch, out)
 

@@ -10,6 +10,7 @@ import open_clip
 import pytest
 import torch
 from lightning.pytorch import Callback
+from lightning.pytorch.callbacks import GradientAccumulationScheduler
 from safetensors.torch import load_file
 from sklearn.metrics import roc_auc_score
 
@@ -221,9 +222,13 @@ def test_a_broken_run_goes_on_under_the_same_trainer_alone(tmp_path, monkeypatch
     assert fit(tmp_path, trainer_options={"gradient_clip_val": 1.0}).finished
 
 
-def test_batches_are_not_added_up_for_a_step(tmp_path):
+@pytest.mark.parametrize("planned", [False, True])
+def test_batches_are_not_added_up_for_a_step(planned, tmp_path):
+    options = (
+        {"callbacks": [GradientAccumulationScheduler({0: 1, 1: 4})]} if planned else {"accumulate_grad_batches": 4}
+    )
     with pytest.raises(LmiaError, match=r"adds up the gradients of 4 batches") as raised:
-        fit(tmp_path / "t", defences=[defence("dpsgd")], trainer_options={"accumulate_grad_batches": 4})
+        fit(tmp_path / "t", defences=[defence("dpsgd")], trainer_options=options)
     assert "--batch 4 times as large" in str(raised.value)
     assert not (tmp_path / "t").exists()
 
