@@ -13,8 +13,9 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from threading import Thread
 
 import torch
 from rich.console import Console
@@ -132,7 +133,7 @@ def _together(groups: Sequence[Sequence[Cell]], out: Path, jobs: int, tell: Tell
     """Let processes make the groups, and tell of cells as their records appear."""
     waiting = {cell.key: cell for group in groups for cell in group}
     before = {key: finished(cell, out) for key, cell in waiting.items()}
-    pool = ProcessPoolExecutor(jobs, get_context("spawn"), initializer=_share, initargs=(jobs,))
+    pool = ProcessPoolExecutor(jobs, get_context("spawn"), initializer=_begin, initargs=(jobs,))
     try:
         pending: set[Future[None]] = {pool.submit(make, group, out) for group in groups}
         while pending:
@@ -149,9 +150,18 @@ def _together(groups: Sequence[Sequence[Cell]], out: Path, jobs: int, tell: Tell
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _share(jobs: int) -> None:
+def _begin(jobs: int) -> None:
     """Give a process its share of the cores: torch threads that want the same core slow each other down severalfold."""
+    Thread(target=_follow, name="study", daemon=True).start()
     torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // jobs))
+
+
+def _follow() -> None:
+    """End where the study was killed: whatever outlives it holds its memory, and the cells that the same command makes anew."""
+    study = parent_process()
+    assert study is not None  # a pool's process has one
+    study.join()
+    os._exit(2)
 
 
 @contextmanager

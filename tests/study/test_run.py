@@ -1,6 +1,8 @@
 """A study from end to end: two audits of one training; broken off and gone on with; and what is no study's folder."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -100,6 +102,18 @@ def test_a_study_that_was_killed_goes_on_and_its_table_is_the_same(whole, tmp_pa
     assert (out / CELLS / cells(**WORLD)[0].folder / "cell.json").stat().st_mtime_ns == before
     for name in TABLES:
         assert (out / name).read_bytes() == (whole / name).read_bytes(), name
+
+
+def test_processes_end_with_a_study_that_is_killed():
+    """The pipe of their output ends when the last of them has: they would sleep for an hour."""
+    words = "from time import sleep; from concurrent.futures import ProcessPoolExecutor as Pool; "
+    words += "from multiprocessing import get_context; from lmia.study.run import _begin\n"
+    words += "if __name__ == '__main__':\n pool = Pool(2, get_context('spawn'), initializer=_begin, initargs=(2,))\n"
+    words += " pool.submit(print, 'here', flush=True).result(); [pool.submit(sleep, 3600) for _ in '12']; sleep(3600)"
+    with subprocess.Popen([sys.executable, "-c", words], stdout=subprocess.PIPE, text=True) as study:
+        assert study.stdout.readline() == "here\n"
+        study.kill()
+        assert study.communicate(timeout=60)[0] == ""
 
 
 def test_what_is_finished_is_not_made_again(whole, monkeypatch):
