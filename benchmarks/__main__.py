@@ -27,6 +27,7 @@ from benchmarks.figures import HEAD, KEPT, Figure, told
 
 ALL = {
     "extraction-demo": ("extraction, the demo's model", "benchmarks.extraction", "demo"),
+    "extraction-long": ("extraction, the demo's model, 8,000 pairs", "benchmarks.extraction", "long"),
     "extraction-vit": ("extraction, ViT-B-32 with random weights", "benchmarks.extraction", "vit"),
     "decoding": ("ways to decode", "benchmarks.decoding"),
     "views": ("views", "benchmarks.views"),

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from subprocess import Popen
 from threading import Event, Thread
 
+import torch.distributed
 from lightning.pytorch import Trainer
 
 SECONDS = 0.5
@@ -36,7 +37,8 @@ def companions(trainer: Trainer) -> Iterator[None]:
         while not ended.wait(SECONDS):
             codes = [one.poll() for one in _started(trainer)]
             orphan = not trainer.is_global_zero and os.getppid() != parent
-            if orphan or any(codes):
+            absent = 0 in codes and not torch.distributed.is_initialized()
+            if orphan or absent or any(codes):
                 _end(trainer, next((code for code in codes if code and code > 0), None))
 
     watch = Thread(target=look, name="companions", daemon=True)
@@ -46,6 +48,21 @@ def companions(trainer: Trainer) -> Iterator[None]:
         yield
     finally:
         ended.set()
+
+
+def gathered(trainer: Trainer) -> bool:
+    """Whether other processes share the work already: all go into a pass then, even one that finds nothing to do in it.
+
+    Else they are only started when the first one goes in.
+
+    Example:
+        >>> from lmia.record import trainer
+        >>> gathered(trainer(accelerator="cpu"))
+        False
+    """
+    environment = getattr(trainer.strategy, "cluster_environment", None)
+    outside = environment is not None and environment.creates_processes_externally
+    return trainer.world_size > 1 and (outside or torch.distributed.is_initialized())
 
 
 def _started(trainer: Trainer) -> list[Popen[bytes]]:
@@ -60,12 +77,13 @@ def _end(trainer: Trainer, code: int | None) -> None:
         trainer: whose processes are to end.
         code: with which one of them ended by itself; it has said why.
     """
+    absent = any(one.poll() == 0 for one in _started(trainer))
+    why = "found nothing to do: another run has just done it" if absent else "was killed, perhaps for want of memory"
     for one in _started(trainer):
         one.kill()
     if trainer.is_global_zero and code is None:
         print(
-            "lmia: Another process of this run was killed, perhaps for want of memory.\n"
-            "Run the same command again; what is finished is kept.",
+            f"lmia: Another process of this run {why}.\nRun the same command again; what is finished is kept.",
             file=sys.stderr,
             flush=True,
         )

@@ -244,7 +244,9 @@ class AuditData(LightningDataModule):
         }
         self.batch, self.workers, self.max_pixels = batch, workers, max_pixels
         self.allow_overlap, self.known_share = allow_overlap, known_share
-        self.todo: list[Shard] = []
+        self.shards: Sequence[Shard] = ()
+        self.mine: Sequence[Shard] = ()
+        self.todo: frozenset[str] = frozenset()
         self.streams = Streams()
         self.preprocess: Callable[[Image.Image], Tensor] | None = None
         self.tokenize: Callable[[Sequence[str]], Tensor] | None = None
@@ -264,14 +266,15 @@ class AuditData(LightningDataModule):
         trainer = self.trainer
         if trainer is None or self.preprocess is None:
             raise RuntimeError("AuditData is loaded by lmia.extract.extract, which says what is to do.")
-        mine = self.todo[trainer.global_rank :: trainer.world_size]
+        todo = set(trainer.strategy.broadcast(sorted(self.todo)))  # rank zero's: another run may do some meanwhile
+        self.mine = [one for one in self.shards if one.key in todo][trainer.global_rank :: trainer.world_size]
         device = trainer.strategy.root_device.type
         size = self.batch or batch_size(device)
         picture = self.preprocess(Image.new("RGB", (8, 8))).nbytes
-        workers, threads = reading(trainer.world_size, len(mine), self.workers, device, size * picture)
+        workers, threads = reading(trainer.world_size, len(self.mine), self.workers, device, size * picture)
         pool = None if workers or self.streams.count < threads else self.streams.pool
         tokenize = self.tokenize if device == "cuda" else None  # else a window's are made together, for less padding
-        reader = ShardReader(mine, self.preprocess, size, threads, self.max_pixels, pool, tokenize)
+        reader = ShardReader(self.mine, self.preprocess, size, threads, self.max_pixels, pool, tokenize)
         if workers:
             let_go_of_freed_memory()
         nobodys = torch.Generator()  # a loader draws a seed it never uses; not from the global generator

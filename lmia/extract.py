@@ -15,6 +15,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor, nn
 
 from lmia.attack import Batch
+from lmia.companions import gathered
 from lmia.cores import batch_size
 from lmia.data import AuditData, Read, Shard, check_whole
 from lmia.defence import Defence, defended
@@ -191,8 +192,7 @@ class FeatureExtractor(LightningModule):
         return "identity" if self.views[view].caption is None else view
 
     def _see(self, shard: Underway, raw: Tensor, captions: list[str]) -> None:
-        names = list(dict.fromkeys(map(self._image_of, self._seen())))
-        if names:
+        if names := list(dict.fromkeys(map(self._image_of, self._seen()))):
             shard.images += self.encoder.images(raw, names)
         if self.measurements:
             tokens = self.target.tokenize(captions).to(raw.device)
@@ -278,9 +278,10 @@ def extract(
         one.lack(distinct, arrays, measurements)
         one.target.eval()
     start = time.perf_counter()
-    if todo := [shard for shard in distinct if any(shard.key in one.todo for one in extractor.together)]:
+    data.shards, data.todo = distinct, frozenset().union(*(one.todo for one in extractor.together))
+    if data.todo or gathered(trainer):
         check_picture(extractor.target)
-        data.todo, data.preprocess, data.tokenize = todo, extractor.target.preprocess, extractor.target.tokenize
+        data.preprocess, data.tokenize = extractor.target.preprocess, extractor.target.tokenize
         cores = torch.get_num_threads() // trainer.world_size if trainer.strategy.root_device.type == "cpu" else 0
         with guarded(trainer), full_precision(), streams(cores) as data.streams:
             for one in extractor.together:
@@ -288,13 +289,12 @@ def extract(
             trainer.predict(extractor, datamodule=data, return_predictions=False)
             trainer.strategy.barrier("extracted")  # else a rank that is done sees shards lacking that another writes
     extractor.besides = nn.ModuleList()
-    seconds = time.perf_counter() - start
     return {
         "shards": len(distinct),
         "shards_cached": len(distinct) - len(extractor.todo),
         "images_encoded": extractor.encoder.encoded["images"],
         "captions_encoded": extractor.encoder.encoded["captions"],
-        "seconds": round(seconds, 2),
+        "seconds": round(time.perf_counter() - start, 2),
         "devices": trainer.world_size,
         "batch": data.batch or batch_size(trainer.strategy.root_device.type),
     } | told(extractor.store, [shard.key for shard in distinct])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from lmia.errors import LmiaError
 
@@ -18,6 +19,8 @@ _LOST = (
     "NCCL communicator was aborted",
 )
 """What a process says whose companion is gone."""
+_OF_THE_FILE = {errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO, errno.ENODEV, errno.EINVAL}
+"""What is the file's own; of anything else, from a full table of handles to a server that is gone, the next try is free."""
 LONGEST = 200
 """Characters of another's message that are shown."""
 
@@ -94,6 +97,27 @@ def unread(shard: str, error: LmiaError | OSError) -> LmiaError:
     return LmiaError(
         f"The shard '{shard}' cannot be read: {error}.", "Mend that and run again; finished shards are kept."
     )
+
+
+def unreadable(path: Path, error: OSError) -> str:
+    """Return why a file is rejected, where that lies in the file.
+
+    Raises:
+        LmiaError: it lies in a disk, a network or the machine: a rejection would be kept when that is long mended.
+
+    Example:
+        >>> unreadable(Path("a.jpg"), PermissionError(errno.EACCES, "Permission denied"))
+        'file cannot be read'
+        >>> unreadable(Path("a.jpg"), OSError(errno.ESTALE, "Stale file handle"))
+        Traceback (most recent call last):
+            ...
+        lmia.errors.LmiaError: The file 'a.jpg' cannot be read: Stale file handle.
+        Mend that and run again; finished shards are kept.
+    """
+    if error.errno in _OF_THE_FILE:
+        return "file cannot be read"
+    remedy = "Mend that and run again; finished shards are kept."
+    raise LmiaError(f"The file '{path}' cannot be read: {error.strerror or error}.", remedy) from error
 
 
 def _told(error: Exception, smaller: str, kept: str) -> LmiaError | None:

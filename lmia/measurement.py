@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
 from typing import Any
 
 import torch
@@ -25,10 +27,10 @@ class Measurement:
     attack: Attack
     anchors: Samples | None = None
 
-    @property
+    @cached_property
     def array(self) -> str:
-        """Its name in the store: changes with the attack's code version, settings and anchors."""
-        bank = [] if self.anchors is None else self.anchors.ids.tolist()
+        """Its name in the store: changes with the attack's version and settings, and with who its anchors are."""
+        bank = [] if self.anchors is None else _who(self.anchors)
         return "measured@" + digest(plain(self.attack), made_by(self.attack), bank)[:16]
 
     def take(self, target: Target, batch: Batch) -> Mapping[str, NDArray[Any]]:
@@ -53,6 +55,12 @@ class Measurement:
             )
             raise LmiaError(f"{name}.measure changed the model's weights or mode, or the batch.", remedy)
         return {name: value.detach().float().cpu().numpy() for name, value in found.items()}
+
+
+def _who(anchors: Samples) -> list[str]:
+    """Digest what a bank holds, array by array: its ids only count it."""
+    arrays = [blake2b(anchors.arrays[name].numpy().tobytes()).hexdigest() for name in sorted(anchors.arrays)]
+    return [digest(list(anchors.captions)), *arrays]
 
 
 def _state(target: Target, batch: Batch) -> tuple[object, ...]:

@@ -45,7 +45,7 @@ class PairProgress(ProgressBar):
         """Begin to count."""
         self.pairs, self._start = 0, time.perf_counter()
         data = getattr(trainer, "datamodule", None)
-        shards = len(data.todo[trainer.global_rank :: trainer.world_size]) if isinstance(data, AuditData) else None
+        shards = len(data.mine) if isinstance(data, AuditData) else None
         if trainer.is_global_zero and self.console.is_terminal and not getattr(self, "_hidden", False):
             self._bar = Progress(
                 TextColumn("Extracting"),

@@ -154,8 +154,10 @@ class Store:
             return False
 
     def _drop(self, shard: str) -> None:
+        """Remove what is kept of a shard, its rows last: where a kill comes, neither meets what is written next."""
         for path in self.folder.glob(f"*/{shard}.np[yz]"):
             path.unlink(missing_ok=True)
+        self._pairs(shard).unlink(missing_ok=True)
 
     def _array(self, name: str, shard: str) -> Path:
         return self.folder / name / f"{shard}.{'npz' if name.startswith('measured@') else 'npy'}"

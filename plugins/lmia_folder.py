@@ -10,6 +10,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 import lmia
+from lmia.faults import unreadable
 
 IMAGES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"})
 METADATA = tuple(f"metadata.{ending}" for ending in ("csv", "tsv", "jsonl", "parquet"))
@@ -126,11 +127,12 @@ class Folder(lmia.Source):
         return lmia.Pair(key, caption, image)
 
     def _facts(self, name: str) -> tuple[int, int] | None:
+        path = Path(self.path, name)
         try:
-            facts = Path(self.path, name).stat()
+            facts = path.stat()
         except OSError:
             return None
-        return facts.st_size, facts.st_mtime_ns
+        return (facts.st_size, facts.st_mtime_ns) if os.access(path, os.R_OK) else None
 
 
 class _UnfitError(Exception):
@@ -178,8 +180,8 @@ def _read(path: Path, limit: int) -> bytes:
             data = file.read(limit + 1) if facts.st_size <= limit else None
     except FileNotFoundError:
         raise _UnfitError("no such file") from None
-    except OSError:
-        raise _UnfitError("file cannot be read") from None
+    except OSError as error:
+        raise _UnfitError(unreadable(path, error)) from None
     if data is None or len(data) > limit:
         raise _UnfitError("file too large")
     return data

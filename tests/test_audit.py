@@ -197,6 +197,13 @@ def test_anchors_are_known_nonmembers_and_come_in_a_second_pass(tmp_path):
     assert [result.status for result in report.attacks] == ["ran", "ran"]
     near, loss = column(scores(tmp_path), "near", "members"), column(scores(tmp_path), "loss", "members")
     assert not np.allclose(near, loss)
+    other = {"members": Noise(0, 400), "nonmembers": Noise(400, 800), "known_nonmembers": Noise(3000, 3400),
+             "pool": Sample(Noise(1200, 1600), 300)}  # fmt: skip
+    audit(tmp_path, [Near()], roles=other)  # as many other anchors, in the same cache
+    again = column(scores(tmp_path), "near", "members")
+    audit(tmp_path / "alone", [Near()], roles=other)
+    assert np.array_equal(again, column(scores(tmp_path / "alone"), "near", "members"))
+    assert not np.allclose(again, near)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 import os
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -285,3 +286,16 @@ def test_needs_decide_what_is_stored(tmp_path):
     assert sum(name.startswith("image") for name in with_views) == 3
     assert sum(name.startswith("text") for name in with_views) == 2
     assert extractor.view_names(True) == ("identity", "down", "mirror", "loud")
+
+
+def test_ranks_share_out_what_the_first_one_found_to_do(tmp_path):
+    shards = shards_of(Noise(0, 64 * 8, shard=64))
+    data = AuditData(members=shards[0].source, workers=0)
+    data.shards, data.preprocess = shards, Matrices().preprocess
+    found, mine = [frozenset(one.key for one in shards[2:]), frozenset(one.key for one in shards[5:])], []
+    for rank in (0, 1):  # another run has finished three shards before the second one looked
+        first = SimpleNamespace(broadcast=lambda _: sorted(found[0]), root_device=torch.device("cpu"))
+        data.trainer, data.todo = SimpleNamespace(global_rank=rank, world_size=2, strategy=first), found[rank]
+        data.predict_dataloader()
+        mine += data.mine
+    assert sorted(one.name for one in mine) == sorted(one.name for one in shards[2:])

@@ -457,7 +457,7 @@ def test_a_second_training_in_a_folder_is_refused_while_the_first_is_at_work(cap
 def test_a_training_killed_while_it_decodes_goes_on(tmp_path):
     place = tmp_path / "t" / "underway"
     place.mkdir(parents=True)
-    (place / "pixels.u8").write_bytes(b"half")
+    (place / ".0-pixels.u8.0.part").write_bytes(b"half")
     (tmp_path / "t" / ".training.json.0.part").write_bytes(b"half")
     assert fit(tmp_path / "t", "emoji:0:24").finished
 

@@ -33,7 +33,7 @@ def left(file):
 def trainer():
     """A trainer's own view of two shards to extract."""
     data = AuditData(members=Noise(0, 100))
-    data.todo = shards_of(data.sources["members"])
+    data.mine = shards_of(data.sources["members"])
     return SimpleNamespace(datamodule=data, global_rank=0, world_size=1, is_global_zero=True)
 
 

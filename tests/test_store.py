@@ -77,6 +77,14 @@ def test_a_kill_between_files_leaves_the_shard_to_do(tmp_path, monkeypatch):
     assert not list(tmp_path.rglob(".*"))
 
 
+def test_a_kill_while_other_rows_come_leaves_no_old_ones_to_new_arrays(tmp_path, monkeypatch):
+    store = filled(tmp_path)
+    monkeypatch.setattr("lmia.store.pq.write_table", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        store.write("s", {"cosine": np.zeros(2, np.float32)}, {}, [("x", "b", FACTS), ("y", "b", FACTS)], [])
+    assert store.lacks("s", ["cosine", "measured@x"]) == ["measured@x", "pairs"]
+
+
 @pytest.mark.parametrize("name", ["cosine/s.npy", f"pairs/s.{FORMAT}.parquet", "measured@x/s.npz"])
 def test_a_damaged_file_is_named(tmp_path, name):
     store = filled(tmp_path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from random import Random
@@ -20,6 +21,7 @@ from lmia.errors import LmiaError
 from lmia.lots import drawn
 from lmia.membership import Membership
 from lmia.picture import MAX_PIXELS
+from lmia.settings import digest
 from lmia.source import Source
 from lmia.training.absent import left_out
 from lmia.training.levels import check_levels, planted_times
@@ -164,6 +166,9 @@ class FitData(LightningDataModule):
         if trainer is None or drawn is None:
             raise RuntimeError("FitData is loaded by a Trainer.")
         order = Order(self.batch, whose.seed, trainer.global_rank, trainer.world_size)
+        if (most := min(self.batch, int(drawn.known.repeats.sum()))) < order.world:
+            problem = f"A step of {most} pairs cannot be shared out to {order.world} devices."
+            raise LmiaError(problem, "Give a larger --batch, more pairs, or fewer devices.")
         return Epochs(drawn, order, whose.defences, whose.tokenize, lambda: trainer.current_epoch)
 
 
@@ -191,6 +196,12 @@ class Drawn:
     pairs: Pairs
     known: Membership
     tokens: Tensor
+
+    @cached_property
+    def key(self) -> str:
+        """A digest of the pairs, by key, caption and perceptual hash, and of how often each is shown."""
+        pairs = self.pairs
+        return digest(list(pairs.keys), list(pairs.captions), list(pairs.phash), self.known.repeats.tolist())
 
 
 @dataclass(frozen=True)
@@ -228,7 +239,7 @@ class Epochs:
     """The batches of one epoch after the other, in orders that depend on seed and number alone, so that a run can resume.
 
     A pair that is drawn into a batch twice is shown once there: it would be its own negative. Every rank gets the same
-    number of pairs; up to `world - 1` pairs of a batch are left for another epoch.
+    number of pairs; up to `world - 1` pairs of a batch are left for another epoch, and a batch of no more is left out.
 
     Args:
         drawn: the pairs, and how often an epoch shows each.
@@ -250,7 +261,8 @@ class Epochs:
         self._changed = [one for one in self.defences if type(one).captions is not Defence.captions]
 
     def __len__(self) -> int:
-        return -(-len(self._shown) // self.order.batch)
+        full, rest = divmod(len(self._shown), self.order.batch)
+        return full + (rest >= self.order.world)
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield this rank's part of every batch of the epoch."""
@@ -260,7 +272,8 @@ class Epochs:
         for step, part in enumerate(torch.split(shown, order.batch)):
             rows = torch.unique(part)
             rows = rows[: len(rows) // order.world * order.world][order.rank :: order.world]
-            yield self.drawn.pairs.pixels[rows], self._tokens(rows, epoch, step)
+            if len(rows):
+                yield self.drawn.pairs.pixels[rows], self._tokens(rows, epoch, step)
 
     def _tokens(self, rows: Tensor, epoch: int, step: int) -> Tensor:
         if not self._changed:

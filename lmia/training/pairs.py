@@ -25,6 +25,7 @@ from lmia.settings import digest
 from lmia.source import Source
 
 PIXELS, TABLE = "pixels.u8", "pairs.parquet"
+"""How their names end; they begin with a digest of what they hold, so that two nodes of a training write the same."""
 _ROOM = "Make room on the disk, or give another --out."
 BATCH = 256
 """Pairs decoded before they are written."""
@@ -95,30 +96,29 @@ def _write(reader: ShardReader, folder: Path, wanted: str, shape: tuple[int, ...
     """Write pixels as they come, and the table last: without it the pixels count for nothing."""
     rows: list[tuple[str, str, str]] = []
     rejected: Counter[str] = Counter()
-    for name in (TABLE, PIXELS):  # a new file: whoever has mapped the old one keeps it
-        (folder / name).unlink(missing_ok=True)
-    try:
-        with (folder / PIXELS).open("wb") as file:
-            for read in reader:
-                if read.error:
-                    raise read.error
-                rejected.update(one.reason for one in read.rejected)
-                rows += [(key, caption, facts.phash) for key, caption, facts in read.rows]
-                if read.pixels is not None:
-                    file.write(read.pixels.contiguous().numpy().tobytes())
-    except OSError as error:
-        raise LmiaError(f"'{folder / PIXELS}' cannot be written: {error.strerror or error}.", _ROOM) from error
-    if near is not None:
-        kept = first_of_each([phash for _, _, phash in rows], near)
-        _compact(folder / PIXELS, kept, len(rows), shape)
-        rejected["near copy"] += len(rows) - len(kept)
-        rows = [rows[i] for i in kept]
+    for old in (path for ending in (TABLE, PIXELS) for path in folder.glob(f"*-{ending}")):
+        if not old.name.startswith(wanted):
+            old.unlink(missing_ok=True)
+    with aside(folder / f"{wanted}-{PIXELS}", _ROOM) as file:
+        for read in reader:
+            if read.error:
+                raise read.error
+            rejected.update(one.reason for one in read.rejected)
+            rows += [(key, caption, facts.phash) for key, caption, facts in read.rows]
+            if read.pixels is not None:
+                file.write(read.pixels.contiguous().numpy().tobytes())
+        if near is not None:
+            kept = first_of_each([phash for _, _, phash in rows], near)
+            file.flush()
+            _compact(Path(file.name), kept, len(rows), shape)
+            rejected["near copy"] += len(rows) - len(kept)
+            rows = [rows[i] for i in kept]
     columns = list(zip(*rows, strict=True)) or [(), (), ()]
     table = pa.table(
         {name: pa.array(c, pa.string()) for name, c in zip(("key", "caption", "phash"), columns, strict=True)}
     )
-    told = {"of": wanted, "shape": json.dumps(shape), "rejected": json.dumps(dict(+rejected))}
-    with aside(folder / TABLE, _ROOM) as file:
+    told = {"shape": json.dumps(shape), "rejected": json.dumps(dict(+rejected))}
+    with aside(folder / f"{wanted}-{TABLE}", _ROOM) as file:
         pq.write_table(table.replace_schema_metadata(told), file)
 
 
@@ -134,15 +134,14 @@ def _compact(path: Path, kept: Sequence[int], n: int, shape: tuple[int, ...]) ->
 
 
 def _kept(folder: Path, wanted: str) -> Pairs | None:
-    if not (folder / TABLE).is_file():
+    if not (folder / f"{wanted}-{TABLE}").is_file():
         return None
-    table = pq.read_table(folder / TABLE)
+    table = pq.read_table(folder / f"{wanted}-{TABLE}")
     told = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
-    if told.get("of") != wanted:
-        return None
     shape = (len(table), *json.loads(told["shape"]))
     # Mapped as a private copy: nothing is read before it is asked for, and torch need not fear a read-only page.
-    mapped = np.memmap(folder / PIXELS, np.uint8, "c", shape=shape) if len(table) else np.zeros(shape, np.uint8)
+    pixels = folder / f"{wanted}-{PIXELS}"
+    mapped = np.memmap(pixels, np.uint8, "c", shape=shape) if len(table) else np.zeros(shape, np.uint8)
     keys, captions, phash = (table[name].to_pylist() for name in ("key", "caption", "phash"))
     return Pairs(keys, captions, phash, torch.from_numpy(mapped), json.loads(told["rejected"]))
 

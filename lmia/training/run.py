@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 import yaml
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import GradientAccumulationScheduler, ModelCheckpoint
+from lightning.pytorch.callbacks import GradientAccumulationScheduler, ModelCheckpoint, Timer
 from torch import Tensor
 
 from lmia.alone import alone
@@ -37,7 +37,7 @@ TRAINER_DEFAULTS: Mapping[str, object] = {
 }
 """What every training wants of Lightning's Trainer; checkpoints are kept by the run itself."""
 
-_DECIDING = ("gradient_clip_val", "gradient_clip_algorithm", "limit_train_batches")
+_DECIDING = ("gradient_clip_val", "gradient_clip_algorithm")
 """What else of a trainer decides the weights, where it is given."""
 _SMALLER = "Free some memory, or give another --out and a smaller --batch."
 _KEPT = "The same command goes on after the last epoch that was kept."
@@ -64,12 +64,14 @@ def run_fit(
         trainer_config: how it was made, for the record.
 
     Raises:
-        LmiaError: the data does not do, a defence does not fit, `out` is taken, or the trainer adds up batches.
+        LmiaError: the data does not do, or is not what a broken run began with; a defence does not fit; `out` is taken; the
+            trainer adds up batches, or is to stop within an epoch.
     """
     run = _Run(learner, data, Path(out), seed, dict(trainer_config or {}))
     with quiet():
         trainer = trainer or Trainer(**TRAINER_DEFAULTS)  # type: ignore[arg-type]
         _check_steps(trainer)
+        _check_whole(trainer)
         with alone(run.out) if trainer.is_global_zero else nullcontext():
             check_free(run.out, run.of)
             with faults(_SMALLER, _KEPT), companions(trainer):
@@ -82,6 +84,22 @@ def _check_steps(trainer: Trainer) -> None:
     if (batches := max(chain([trainer.accumulate_grad_batches], *planned))) != 1:
         problem = f"The trainer adds up the gradients of {batches} batches for a step."
         raise LmiaError(problem, f"Give a --batch {batches} times as large: a loss tells pairs of one batch apart.")
+
+
+def _check_whole(trainer: Trainer) -> None:
+    """Refuse a trainer that would end within an epoch: who was in, but was never shown, would be called a member."""
+    limit = trainer.limit_train_batches  # 1.0 is all, 1 is one
+    timers = [one for one in trainer.callbacks if isinstance(one, Timer)]  # type: ignore[attr-defined]
+    early = {
+        "limit_train_batches": None if isinstance(limit, float) and limit == 1.0 else limit,
+        "overfit_batches": trainer.overfit_batches or None,  # type: ignore[attr-defined]
+        "fast_dev_run": trainer.fast_dev_run or None,  # type: ignore[attr-defined]
+        "max_steps": None if trainer.max_steps == -1 else trainer.max_steps,
+        "max_time": timers[0].time_remaining() if timers else None,
+    }
+    if said := [f"{name}={value}" for name, value in early.items() if value is not None]:
+        remedy = "Leave it out, and give fewer epochs or pairs instead: --epochs 2, SPEC?n=1000&seed=0."
+        raise LmiaError(f"The trainer is to stop early: {', '.join(said)}.", remedy)
 
 
 class _Run(Callback):
@@ -113,6 +131,17 @@ class _Run(Callback):
         begun = place / RESUME if (place / RESUME).is_file() else None
         trainer.fit(learner, data, ckpt_path=begun, weights_only=True)
         return self._finish(trainer)
+
+    def state_dict(self) -> dict[str, object]:
+        """Return what a resumed run has to know: what it was on."""
+        assert self.data.drawn is not None  # by data.setup
+        return {"drawn": self.data.drawn.key}
+
+    def load_state_dict(self, state_dict: Mapping[str, object]) -> None:
+        """Refuse to go on with other pairs: some would have been shown, and be called non-members."""
+        if state_dict["drawn"] != self.state_dict()["drawn"]:
+            problem = f"'{self.out}' holds a training that was broken off, and its pairs have changed since then."
+            raise LmiaError(problem, "Put back the source and the list of keys to go without, or give another --out.")
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Say what is ahead, once the data is there; called before the optimiser is made."""

@@ -68,7 +68,7 @@ def _file(pair: Pair) -> tuple[bytes, str]:
     if isinstance(pair.image, bytes):
         with Image.open(io.BytesIO(pair.image), formats=FORMATS) as image:
             kind = (image.format or "png").lower()
-        return pair.image, "jpg" if kind == "jpeg" else kind
+        return pair.image, "jpg" if kind in ("jpeg", "mpo") else kind
     buffer = io.BytesIO()
     pair.image.save(buffer, "PNG")
     return buffer.getvalue(), "png"

@@ -113,7 +113,7 @@ class Table(lmia.Source):
         layout, part = self._part(shard)
         repeated = sorted(layout.repeated & set(range(part.first, part.first + part.rows)))
         root, image = self._root(), layout.columns["image"]
-        digest = blake2b(repr((part.first, layout.columns, repeated, str(root))).encode(), digest_size=16)
+        digest = blake2b(repr((part.first, layout.columns, repeated, str(root.resolve()))).encode(), digest_size=16)
         for row in layout.rows.witness(part, _names(layout), image):
             path = None if isinstance(row, str) else path_of(row.get(image))
             facts = (repr(row), path and facts_of(root, path))

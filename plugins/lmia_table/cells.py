@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
+
+from lmia.faults import unreadable
 
 IMAGE_BYTES = 512 << 20
 
@@ -79,20 +82,20 @@ def _read(path: Path) -> bytes:
             data = file.read(IMAGE_BYTES + 1) if facts.st_size <= IMAGE_BYTES else None
     except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a name that no file can have
         raise UnfitError("no such file") from None
-    except OSError:
-        raise UnfitError("file cannot be read") from None
+    except OSError as error:
+        raise UnfitError(unreadable(path, error)) from None
     if data is None or len(data) > IMAGE_BYTES:
         raise UnfitError("file too large")
     return data
 
 
 def facts_of(root: Path, path: str) -> tuple[int, int] | None:
-    """Return a file's size and time of change, None where there is none."""
+    """Return a file's size and time of change, None where there is none that can be read."""
     try:
         facts = (root / path).stat()
     except (OSError, ValueError):
         return None
-    return facts.st_size, facts.st_mtime_ns
+    return (facts.st_size, facts.st_mtime_ns) if os.access(root / path, os.R_OK) else None
 
 
 def kind_of(path: Path) -> str | None:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import lmia
+from lmia.faults import unreadable
 from lmia_table.rows import Part, Row, damaged
 
 _ROWS_A_BYTE = 100
@@ -58,10 +59,11 @@ class Parquet:
                     for i in range(min(batch.num_rows, part.rows - done)):
                         done += 1
                         yield {str(name): _cell(batch.column(name), i) for name in batch.schema.names}
-        except lmia.LmiaError:
+        except (lmia.LmiaError, MemoryError):
             raise
-        except Exception:  # a stranger's pages can break a reader in any way
-            pass
+        except Exception as error:  # a stranger's pages can break a reader in any way
+            if isinstance(error, OSError) and error.errno is not None:  # but not the disk
+                unreadable(self.path, error)
         for _ in range(part.rows - done):
             yield "unreadable row"
 
@@ -97,5 +99,7 @@ def _cell(column: pa.Array, i: int) -> object:
         return cast(object, column[i].as_py())
     except UnicodeDecodeError:
         return "\udcff"  # as surrogateescape would have it: text that is not UTF-8
+    except MemoryError:
+        raise
     except Exception:  # a year beyond Python's, a map with a key twice: no caption, path or key that anybody gave
         return ...

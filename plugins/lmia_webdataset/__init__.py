@@ -65,7 +65,7 @@ class WebDataset(lmia.Source):
     def __init__(
         self,
         urls: str | list[str],
-        image_key: str = "jpg;png;jpeg;webp",
+        image_key: str = "jpg;png;jpeg;webp;gif;bmp;tif;tiff;avif;ppm",
         text_key: str = "txt",
         json_text_key: str = "caption",
         allow_pipe: bool = False,

@@ -88,6 +88,16 @@ class _Stream:
     def grant(self, size: int) -> None:
         self.allowance = size
 
+    def more(self) -> bool:
+        """Read to the end, where gzip has its checksum; tell whether anything but zeros comes."""
+        try:
+            while part := self.source.read(1 << 20):
+                if part.strip(b"\0"):
+                    return True
+        except EOFError:
+            self.short = True
+        return self.short
+
 
 class Tar:
     """The files of a tar, one after the other, as webdataset's grouping wants them.
@@ -129,11 +139,12 @@ class Tar:
                 if not member.isdir():
                     yield member
                 self.stream.grant(HEADER_BYTES)
+            # tarfile takes a broken header for the end, and so it does a hole of zeros that a download left.
+            if self.stream.last != bytes(tarfile.BLOCKSIZE) or self.stream.more():
+                self._break()
         except lmia.LmiaError:
             raise
         except Exception:  # hostile headers make tarfile raise what they like
-            self._break()
-        if self.stream.last != bytes(tarfile.BLOCKSIZE):  # tarfile takes a broken header for the end
             self._break()
 
     def _data(self, member: tarfile.TarInfo, limit: int | None) -> bytes | Unreadable:

@@ -1,3 +1,4 @@
+import errno
 import io
 import json
 import os
@@ -178,3 +179,29 @@ def test_the_same_pairs_come_from_every_kind_of_source(tmp_path_factory, pairs):
     ]
     for source in sources:
         assert [(record.image, record.caption) for record in read(source)] == pairs
+
+
+@pytest.mark.parametrize("table", [False, True])
+def test_a_disk_that_fails_is_an_error_and_a_file_of_others_a_rejection(tmp_path, monkeypatch, table):
+    put(tmp_path, a_jpg=b"A", a_txt="fine")
+    if table:
+        (tmp_path / "metadata.csv").write_text("image,caption\na.jpg,fine\n")
+    source = (Table if table else Folder)(str(tmp_path))
+    shard, whole, opened = source.shards()[0], type(tmp_path).open, source.fingerprint("0000")
+
+    def failing(number):
+        def fail(self, *args, **options):
+            if self.suffix == ".jpg":
+                raise OSError(number, os.strerror(number))
+            return whole(self, *args, **options)
+
+        return fail
+
+    for number in (errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENOMEM):
+        monkeypatch.setattr(type(tmp_path), "open", failing(number))
+        with pytest.raises(LmiaError, match=os.strerror(number)):
+            list(source.read(shard))
+    monkeypatch.setattr(type(tmp_path), "open", failing(errno.EACCES))
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert [record.reason for record in source.read(shard)] == ["file cannot be read"]
+    assert source.fingerprint(shard) != opened  # so that it is read again once it may be

@@ -469,3 +469,37 @@ def test_a_parquet_column_whose_name_is_not_utf8_is_a_sentence(tmp_path):
     path.write_bytes(path.read_bytes().replace(b"oddname", b"odd\xffame"))
     with pytest.raises(LmiaError, match="cannot be read"):
         Table(str(path)).shards()
+
+
+def test_two_tables_of_one_relative_path_are_two(tmp_path, monkeypatch):
+    found = []
+    for place in (tmp_path / "x", tmp_path / "y"):
+        place.mkdir()
+        (place / "a.bmp").write_bytes(b"same size")
+        os.utime(place / "a.bmp", (0, 0))
+        (place / "t.csv").write_text("image,caption\na.bmp,a\n")
+        monkeypatch.chdir(place)
+        found.append(Table("t.csv").fingerprint("0000"))
+    assert found[0] != found[1]
+
+
+def test_memory_that_runs_out_is_no_fault_of_a_row(tmp_path, monkeypatch):
+    pq.write_table(pa.table({"image": [b"x"] * 200, "caption": ["a"] * 200}), tmp_path / "t.parquet")
+    table, whole = Table(str(tmp_path / "t.parquet")), pq.ParquetFile.iter_batches
+    table.shards()
+
+    def short(error):
+        def batches(self, *args, **options):
+            yield next(whole(self, *args, **options))
+            raise error
+
+        return batches
+
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", short(pa.ArrowMemoryError("malloc failed")))
+    with pytest.raises(MemoryError):
+        list(table.read("0000"))
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", short(OSError(5, "Input/output error")))
+    with pytest.raises(LmiaError, match="Input/output error"):
+        list(table.read("0000"))
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", short(OSError("Corrupt snappy compressed data.")))
+    assert reasons(table.read("0000")) == ["unreadable row"] * 136

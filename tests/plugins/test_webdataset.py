@@ -168,6 +168,28 @@ def test_a_damaged_header_is_no_silent_end(tmp_path):
     assert read(tmp_path / "x.tar") == [Pair("x/a", "a dot", b"JPEG"), Rejected("x", "damaged tar")]
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_hole_of_zeros_is_no_silent_end(tmp_path, packed):
+    data = bytearray(tar_bytes(*sample("a"), *sample("b"), *sample("c")))
+    data[4 * 512 : 5 * 512] = bytes(512)  # where a download left out a block
+    path = tmp_path / ("x.tgz" if packed else "x.tar")
+    path.write_bytes(gzip.compress(data) if packed else data)
+    assert read(path) == [Pair("x/a", "a dot", b"JPEG"), Rejected("x", "damaged tar")]
+
+
+def test_two_tars_in_one_file_are_no_silent_end(tmp_path):
+    (tmp_path / "x.tar").write_bytes(tar_bytes(*sample("a")) + tar_bytes(*sample("b")))
+    assert read(tmp_path / "x.tar") == [Pair("x/a", "a dot", b"JPEG"), Rejected("x", "damaged tar")]
+
+
+@pytest.mark.parametrize(("cut", "fault"), [(None, "damaged tar"), (-3, "truncated tar")])
+def test_gzips_checksum_is_read(tmp_path, cut, fault):
+    packed = bytearray(gzip.compress(tar_bytes(*sample("a"))))
+    packed[-8] ^= 1
+    (tmp_path / "x.tgz").write_bytes(packed[:cut])
+    assert read(tmp_path / "x.tgz") == [Pair("x/a", "a dot", b"JPEG"), Rejected("x", fault)]
+
+
 def test_a_tar_without_its_end_marks_and_an_empty_one(tmp_path):
     (tmp_path / "x.tar").write_bytes(tar_bytes(*sample("a"))[: 4 * 512])
     assert reasons(read(tmp_path / "x.tar")) == ["truncated tar"]

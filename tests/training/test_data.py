@@ -30,6 +30,20 @@ def shown(some):
     return [tokens.flatten().tolist() for _, tokens in some]
 
 
+@pytest.mark.parametrize(("n", "world"), [(17, 2), (19, 4), (20, 4), (33, 8), (16, 16), (200, 3)])
+def test_no_rank_is_given_a_batch_without_pairs(n, world):
+    ranks = [epochs([1] * n + [0] * (200 - n), rank=rank, world=world) for rank in range(world)]
+    sizes = [[len(part) for part in shown(some)] for some in ranks]
+    assert all(one == sizes[0] for one in sizes)
+    assert 0 not in sizes[0]
+    assert len(sizes[0]) == len(ranks[0])
+
+
+def test_a_last_batch_of_one_pair_twice_is_left_out_by_two_ranks():
+    some = [epochs([2] + [0] * 199, rank=rank, world=2) for rank in (0, 1)]
+    assert [shown(one) for one in some] == [[], []]
+
+
 def test_the_drawn_are_in_and_the_first_of_them_repeated():
     known = FitData(source("emoji:0:9"), share=0.3, repeated=5, repeats=4).membership(PAIRS, [], seed=7)
     assert known.inside.tolist() == [drawn(key, 7, 0.3) for key in KEYS]

@@ -1,5 +1,8 @@
 """Pairs on the disk: pixels as the target prepares them, nothing lost, near copies as by brute force."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -60,11 +63,25 @@ def test_a_second_time_nothing_is_read_and_another_preparation_is_done_anew(tmp_
     assert not torch.equal(again.pixels, other.pixels)
 
 
+def test_two_nodes_may_decode_into_one_folder(tmp_path):
+    class Slowly(Given):
+        def read(self, shard):
+            for record in super().read(shard):
+                time.sleep(0.002)
+                yield record
+
+    records = [Pair(str(i), "x", picture(i)) for i in range(200)]
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda _: decoded(Slowly(records), small, tmp_path), range(2)))
+    whole = torch.stack([small(picture(i)) for i in range(200)])
+    assert all(torch.equal(pairs.pixels, whole) for pairs in found)
+
+
 def test_a_broken_writing_counts_for_nothing(tmp_path):
     records = Given([Pair(str(i), "x", picture(i)) for i in range(3)])
     whole = decoded(records, small, tmp_path).pixels.clone()
-    (tmp_path / "pairs.parquet").unlink()
-    (tmp_path / "pixels.u8").write_bytes(b"half")
+    next(tmp_path.glob("*-pairs.parquet")).unlink()
+    next(tmp_path.glob("*-pixels.u8")).write_bytes(b"half")
     assert torch.equal(decoded(records, small, tmp_path).pixels, whole)
 
 

@@ -216,7 +216,7 @@ def test_a_broken_run_goes_on_under_the_same_trainer_alone(tmp_path, monkeypatch
         patch.setattr("lmia.training.run._Run._finish", lambda *_: pytest.fail("broken off"))
         with pytest.raises(pytest.fail.Exception, match="broken off"):
             fit(tmp_path, trainer_options={"gradient_clip_val": 1.0})
-    for others in ({}, {"gradient_clip_val": 2.0}, {"gradient_clip_val": 1.0, "limit_train_batches": 1}):
+    for others in ({}, {"gradient_clip_val": 2.0}, {"gradient_clip_val": 1.0, "precision": "bf16-mixed"}):
         with pytest.raises(LmiaError, match="was asked for in another way"):
             fit(tmp_path, trainer_options=others)
     assert fit(tmp_path, trainer_options={"gradient_clip_val": 1.0}).finished
@@ -231,6 +231,39 @@ def test_batches_are_not_added_up_for_a_step(planned, tmp_path):
         fit(tmp_path / "t", defences=[defence("dpsgd")], trainer_options=options)
     assert "--batch 4 times as large" in str(raised.value)
     assert not (tmp_path / "t").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"limit_train_batches": 1}, "limit_train_batches=1"),
+        ({"limit_train_batches": 0.5}, "limit_train_batches=0.5"),
+        ({"max_steps": 0}, "max_steps=0"),
+        ({"max_steps": 7}, "max_steps=7"),
+        ({"max_time": "00:00:00:09"}, "max_time=9.0"),
+        ({"overfit_batches": 2}, "overfit_batches=2"),
+        ({"fast_dev_run": True}, "fast_dev_run=True"),
+    ],
+)
+def test_who_is_never_shown_is_no_member(options, said, tmp_path):
+    with pytest.raises(LmiaError, match="The trainer is to stop early") as raised:
+        fit(tmp_path / "t", trainer_options=options)
+    assert said in str(raised.value)
+    assert not (tmp_path / "t").exists()
+
+
+def test_a_broken_run_goes_on_with_the_same_pairs_alone(tmp_path, monkeypatch):
+    gone = tmp_path / "gone.csv"
+    gone.write_text("key\nscene-1\n")
+    with monkeypatch.context() as patch:
+        patch.setattr("lmia.training.run._Run._finish", lambda *_: pytest.fail("broken off"))
+        with pytest.raises(pytest.fail.Exception, match="broken off"):
+            fit(tmp_path / "t", without=gone)
+    gone.write_text("key\nscene-1\nscene-4\n")
+    with pytest.raises(LmiaError, match="its pairs have changed since then"):
+        fit(tmp_path / "t", without=gone)
+    gone.write_text("key\nscene-1\n")
+    assert fit(tmp_path / "t", without=gone).finished
 
 
 def test_what_cannot_be_trained_is_said():

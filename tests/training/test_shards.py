@@ -1,14 +1,34 @@
 """The sides of a training as tar shards: every pair on its side, nothing else."""
 
+import io
 import tarfile
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from lmia.membership import Membership
+from lmia.picture import FORMATS
 from lmia.source import Pair, Rejected, Source
 from lmia.training.shards import write_shards
 from lmia_demo.scenes import draw, scene
+from lmia_webdataset import WebDataset
+
+
+class Given(Source):
+    """Records as they are given."""
+
+    def __init__(self, records=()):
+        self.records = list(records)
+
+    def shards(self):
+        return ["all"]
+
+    def read(self, shard):
+        yield from self.records
+
+    def fingerprint(self, shard):
+        return "given"
 
 
 class Few(Source):
@@ -37,3 +57,14 @@ def test_shards_hold_the_pairs_of_their_side_and_no_other(tmp_path):
                 assert tar.extractfile(f"pair-{row:06d}.txt").read().decode() == scene(row).caption
                 picture = Image.open(tar.extractfile(f"pair-{row:06d}.png"))
                 assert picture.tobytes() == draw(scene(row)).tobytes()
+
+
+@pytest.mark.parametrize("kind", [*FORMATS, "MPO"])
+def test_every_kind_of_picture_is_read_again(kind, tmp_path):
+    file, more = io.BytesIO(), {"save_all": True, "append_images": [draw(scene(1))]} if kind == "MPO" else {}
+    draw(scene(0)).save(file, kind, **more)
+    source = Given([Pair("a", "a dot", file.getvalue())])
+    write_shards(tmp_path, source, Membership(["a"], np.array([True]), np.array([1], np.int32)))
+    shard = str(tmp_path / "shards" / "members-000.tar")
+    [read] = WebDataset(shard).read(shard)
+    assert read.image == file.getvalue()
