@@ -10,6 +10,8 @@ from lmia.stock import Parts, Tree
 
 LONGEST = 60
 """Characters of a value that are shown."""
+DEEPEST = 20
+"""Levels of a value that are told apart; what lies deeper is shown as one."""
 _NONE = object()
 
 
@@ -56,15 +58,17 @@ def _others(old: Tree, new: Tree) -> list[str]:
     return [key for key in {**old, **new} if _shown(old.get(key, _NONE)) != _shown(new.get(key, _NONE))]
 
 
-def _flat(tree: object, where: str = "") -> dict[str, object]:
+def _flat(tree: object, where: str = "", levels: int = DEEPEST) -> dict[str, object]:
     """Give every value its dotted key: `plugin[0].init_args.lam`."""
-    if isinstance(tree, Mapping) and tree:
+    if not levels or not tree:
+        return {where: tree}
+    if isinstance(tree, Mapping):
         inner = [(f"{where}.{key}".lstrip("."), value) for key, value in tree.items()]
-    elif isinstance(tree, list) and tree:
+    elif isinstance(tree, list):
         inner = [(f"{where}[{i}]", value) for i, value in enumerate(tree)]
     else:
         return {where: tree}
-    return {key: value for place, item in inner for key, value in _flat(item, place).items()}
+    return {key: value for place, item in inner for key, value in _flat(item, place, levels - 1).items()}
 
 
 def _shown(value: object) -> str:

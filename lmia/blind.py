@@ -86,7 +86,9 @@ class Blind:
         plain = {name: self.judged.cosine[at, 0] for name, at in self.at.items()}
         keys = unique_keys(self.roles.rows["key"].to_pylist())
         setup = self.setup
-        return judging.Judge(self.roles, keys, setup.fprs, setup.asked, setup.seed, confidence, plain)
+        return judging.Judge(
+            self.roles, keys, setup.fprs, setup.asked, setup.seed, confidence, plain, len(setup.attacks)
+        )
 
     def run(self, attack: Attack, name: str) -> Ran:
         """Fit an attack and score every part with it."""
@@ -106,7 +108,8 @@ class Blind:
         scores = scoring.score(fitted, name, self._only(self.judged, attack), self.setup.seed)
         parts = {part: scores[at] for part, at in self.at.items()}
         audited = [part for part in parts if part != "calibration"]
-        p = {part: evidence.conformal_p(parts[part], parts["calibration"]) for part in audited}
+        calibrating = parts["calibration"][self.roles.calibrating]
+        p = {part: evidence.conformal_p(parts[part], calibrating) for part in audited}
         return fitted, judging.Scored(parts, p, None, [parts["calibration"]])
 
     def _cross_fitted(self, attack: Attack, name: str) -> tuple[Attack, judging.Scored]:
@@ -129,7 +132,7 @@ class Blind:
             own, calibration = found[: int(inside.sum())], found[int(inside.sum()) :]
             center, spread = calibration.mean(), calibration.std().clamp_min(1e-12)
             scores[inside] = (own - center) / spread
-            p[inside] = evidence.conformal_p(own, calibration)
+            p[inside] = evidence.conformal_p(own, calibration[self.roles.calibrating])
             calibrations.append((calibration - center) / spread)
         parts = {"suspects": scores, "calibration": torch.cat(calibrations)}
         return fitted, judging.Scored(parts, {"suspects": p}, half, calibrations)

@@ -72,7 +72,7 @@ class Auditor(Trainer):
             show_pairs: also write pairs.html, which holds pictures and captions of the audited data.
             demo: whether the data is the embedded demo; set where neither model nor data is given.
         """
-        if self.global_rank == 0 and (said := outlook(datamodule, detect)):
+        if self.global_rank == 0 and (said := outlook(datamodule, detect, len(plugin))):
             print(said, flush=True)  # the report repeats it
         return run_audit(
             model,

@@ -1,4 +1,4 @@
-"""A stranger's code at work: what it sets for the whole process is put back, and it cannot end the program."""
+"""A stranger's code at work: what it sets for the whole process is put back, it cannot end the program, what it writes shows."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from lightning.pytorch.utilities.exceptions import SIGTERMException
+from torch import Tensor
 
 from lmia.errors import LmiaError
 
@@ -29,6 +30,9 @@ _SETTINGS: tuple[_Setting, ...] = (
     (torch.are_deterministic_algorithms_enabled, torch.use_deterministic_algorithms),
 )
 """Put back only where they were changed: setting some of them costs time, or says more than was said before."""
+
+_WORD = 8
+_INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, _WORD: torch.int64}
 
 
 @contextmanager
@@ -69,3 +73,22 @@ def contained(who: str) -> Iterator[None]:
         for (get, put), value in zip(_SETTINGS, were, strict=True):
             if get() != value:
                 put(value)
+
+
+def bits(tensor: Tensor) -> Tensor:
+    """Return a tensor's bits as integers, of eight bytes where its rows divide into such: they add up in a tenth of the time.
+
+    `_version` does not count what is written through `.data` or `.numpy()`; a sum of these tells that as well.
+
+    Example:
+        >>> bits(torch.zeros(2, 6)).shape, bits(torch.zeros(2, 3)).shape
+        (torch.Size([2, 3]), torch.Size([2, 3]))
+        >>> bits(torch.tensor([1.0, -1.0])).sum() == bits(torch.tensor([-1.0, 1.0])).sum()
+        tensor(False)
+    """
+    plain = torch.view_as_real(tensor.detach()) if tensor.is_complex() else tensor.detach()
+    small = plain.view(_INTEGERS[plain.element_size()])
+    many = _WORD // small.element_size()
+    places = (*small.shape[-1:], *small.stride()[:-1], small.storage_offset())
+    whole = small.stride()[-1:] == (1,) and not any(place % many for place in places)
+    return small.view(torch.int64) if whole else small

@@ -22,7 +22,7 @@ from lmia.errors import LmiaError
 from lmia.faults import unread
 from lmia.picture import MAX_PIXELS, Facts, open_pairs
 from lmia.settings import class_path, digest, made_by
-from lmia.source import Pair, Rejected, Source, reader_of, together
+from lmia.source import Pair, Rejected, Source, named_shards, reader_of, together
 from lmia.streams import Streams
 
 TOGETHER = 16
@@ -61,7 +61,7 @@ def shards_of(source: Source, max_pixels: int = MAX_PIXELS) -> list[Shard]:
     reader = reader_of(source)
     who = (class_path(type(reader)), made_by(reader))
     more = () if max_pixels == MAX_PIXELS else (max_pixels,)
-    return [Shard(reader, name, digest(*who, name, reader.fingerprint(name), *more)) for name in source.shards()]
+    return [Shard(reader, name, digest(*who, name, reader.fingerprint(name), *more)) for name in named_shards(source)]
 
 
 @dataclass
@@ -142,7 +142,7 @@ class ShardReader(IterableDataset[Read]):
     def _jobs(self, shard: Shard, pool: Executor | None) -> Iterator[Callable[[], Read]]:
         """Begin to decode a shard's batches, one after the other, and say how to get each; without a pool that decodes it."""
         try:
-            for records in together(shard.source.read(shard.name), self.batch):
+            for records in together(shard.source.read(shard.name), self.batch, who=type(shard.source).__name__):
                 handfuls = [records[i : i + TOGETHER] for i in range(0, len(records), TOGETHER)]
                 begun = [
                     pool.submit(self._open_all, handful).result if pool else partial(self._open_all, handful)

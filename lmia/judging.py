@@ -20,6 +20,8 @@ from lmia.roles import Roles
 
 DEFAULT_FPRS = (0.01, 0.001)
 _LEVELS = (0.01, 0.05, 0.1)
+NAMED = 0.05
+"""Share of wrongly named suspects, on average, that the attack which names the most may have."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ class Judge:
         seed: of the bootstrap.
         confidence: of every interval.
         plain: cosine of every row's identity view, part by part: what each attack is compared with.
+        attacks: how many were asked for.
     """
 
     roles: Roles
@@ -74,6 +77,7 @@ class Judge:
     seed: int
     confidence: float
     plain: Mapping[str, Tensor]
+    attacks: int = 1
 
     def judge(self, result: AttackResult, scored: Scored) -> AttackResult:
         """Complete an attack's result with all that its scores show."""
@@ -95,21 +99,25 @@ class Judge:
             ],
             balanced_accuracy_best=evidence.balanced_accuracy_best(scores, labels, groups, confidence=at),
             thresholds=[
-                evidence.deploy(scores, labels, scored.calibration[0], fpr, groups, confidence=at) for fpr in self.fprs
+                evidence.deploy(
+                    scores, labels, scored.calibration[0][self.roles.calibrating], fpr, groups, confidence=at
+                )
+                for fpr in self.fprs
             ],
             curve=evidence.thin_curve(*evidence.roc(scores, labels)),
         )
 
     def _use(self, result: AttackResult, scored: Scored) -> AttackResult:
         q = evidence.benjamini_hochberg(scored.p["suspects"])
-        calibrated = len(scored.calibration[0])
+        calibrated = len(self.roles.calibrating)
         found = {f"{level:g}": int((q <= level).sum()) for level in _LEVELS}
         smallest = 1 / (calibrated + 1)
         note = "" if smallest * len(q) <= _LEVELS[-1] else (
             f"With {calibrated} calibration nonmembers no p-value can be below {smallest:.2g}; a single pair among "
             f"{len(q)} suspects can then not reach q = {_LEVELS[-1]:g}, only many together can."
         )  # fmt: skip
-        return replace(result, suspects=SuspectSummary(len(q), smallest, found, note))
+        named = int((q <= NAMED / self.attacks).sum())
+        return replace(result, suspects=SuspectSummary(len(q), smallest, found, named, note))
 
     @cached_property
     def side_rows(self) -> NDArray[np.int64]:

@@ -12,12 +12,13 @@ COUNTED = 8
 """Shards whose records are counted; from so many on, the others are taken to hold as many on average."""
 
 
-def outlook(data: AuditData, detect: float) -> str:
+def outlook(data: AuditData, detect: float, attacks: int = 1) -> str:
     """Say in a sentence what about so many pairs can show; nothing where they cannot be counted without reading them.
 
     Args:
         data: the roles.
         detect: the AUC that the audit is to be able to see.
+        attacks: how many are tried.
 
     Example:
         >>> outlook(AuditData(), 0.51)
@@ -38,7 +39,10 @@ def outlook(data: AuditData, detect: float) -> str:
     else:
         left = 1.0 if "pool" in given else 1 - roles.POOL_SHARE
         m, n = round(m * left), round(n * left * (1.0 if "known_nonmembers" in given else 1 - roles.KNOWN_SHARE))
-    return f"Before anything is read: {spoken(m, n, detect)[:1].lower()}{spoken(m, n, detect)[1:]}" if m and n else ""
+    if not m or not n:
+        return ""
+    said = spoken(m, n, detect, attacks=attacks)
+    return f"Before anything is read: {said[:1].lower()}{said[1:]}"
 
 
 def _count(source: Source) -> int | None:

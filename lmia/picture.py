@@ -3,26 +3,44 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+import math
+import re
+import struct
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from hashlib import blake2b, sha256
+from itertools import islice
 from typing import NamedTuple, TypeVar
 
 from PIL import Image
 
 from lmia import looks
-from lmia.source import Pair, Rejected
+from lmia.source import MAX_KEY, MAX_URL, Pair, Rejected
 
 T = TypeVar("T")
 
 MAX_PIXELS = 50_000_000
-"""Pictures that claim more pixels than this are refused before they are decoded."""
+"""Pictures that claim more pixels than this, in all or in one tile, are refused before they are decoded."""
+MAX_SCANS = 100
+"""JPEGs that go over their picture more often are refused: cameras and encoders need a dozen, each takes as long."""
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM")
 """What is decoded. Pillow knows more, and would hand EPS to another program, Ghostscript, to run."""
 MAX_CAPTION = 1 << 20
 """Longer captions, in letters, are refused: no model reads a thousandth of them."""
 MAX_ASPECT = 200
 """Longer strips are refused: resized to a model's height, one would fill the memory."""
+_MARKER, _BARE = re.compile(rb"\xff+([\x01-\xfe])"), re.compile(rb"[\x01\xd0-\xd8]")
+_SCAN, _END, _LIKELY = b"\xda", b"\xd9", re.compile(rb"\xff\xda")
+"""Of a JPEG: markers, those without a segment, the two that begin a scan and end the picture, and what may begin one."""
+_TIFFS = {
+    b"II*\0": ("<", 4, "I", "H", "HHI4s"),
+    b"MM\0*": (">", 4, "I", "H", "HHI4s"),
+    b"II+\0": ("<", 8, "Q", "Q", "HHQ8s"),
+}
+"""Of a TIFF, by its head: the order of bytes, where the place of its directory is, and how that is written."""
+_SIDES = (322, 323)
+_WHOLE = {(3, 1): "H", (4, 1): "I", (16, 1): "Q"}
+"""Tags of a tile's width and length, and how the types are read that they may have; others are damage."""
 
 
 class Facts(NamedTuple):
@@ -55,8 +73,9 @@ def open_pair(pair: Pair, max_pixels: int = MAX_PIXELS) -> tuple[Image.Image, Fa
     """Decode a pair's image to RGB and take its facts.
 
     Returns:
-        The RGB image and its facts, or `Rejected` with one of the reasons `empty caption`, `caption is not Unicode`,
-        `caption too long`, `decompression bomb`, `extreme aspect ratio`, `image does not decode`.
+        The RGB image and its facts, or `Rejected` with one of the reasons `key too long`, `address too long`,
+        `empty caption`, `caption is not Unicode`, `caption too long`, `decompression bomb`, `extreme aspect ratio`,
+        `image does not decode`.
 
     Example:
         >>> image, facts = open_pair(Pair("a", "a dot", Image.new("RGB", (3, 2))))
@@ -103,20 +122,17 @@ def _whole(facts: Callable[..., Facts], phash: str, pixels: Sequence[float]) -> 
 
 def _decoded(pair: Pair, max_pixels: int) -> tuple[Image.Image, Callable[..., Facts]] | Rejected:
     """Decode a pair's image to RGB; its facts still lack its looks."""
-    if reason := _unreadable(pair.caption):
+    if reason := _unreadable(pair):
         return Rejected(pair.key, reason)
-    if isinstance(pair.image, Image.Image):
-        pixels = pair.image.convert("RGB")
-        return pixels, _of_file(pair, pixels, pixels.tobytes(), "pixels", "")
+    file = b"" if isinstance(pair.image, Image.Image) else pair.image
     try:
-        image = Image.open(io.BytesIO(pair.image), formats=FORMATS)
-        if image.width * image.height > max_pixels:
-            return Rejected(pair.key, "decompression bomb")
-        if max(image.size) > MAX_ASPECT * min(image.size):
-            return Rejected(pair.key, "extreme aspect ratio")
-        tables, kind = _tables(image), image.format or "unknown"
+        image = pair.image if isinstance(pair.image, Image.Image) else Image.open(io.BytesIO(file), formats=FORMATS)
+        if reason := _unfit(image.size, max_pixels) or _hidden(file, max_pixels):
+            return Rejected(pair.key, reason)
+        tables, kind = (_tables(image), image.format or "unknown") if file else ("", "pixels")
         image.load()
-        pixels = image if image.mode == "RGB" else image.convert("RGB")  # which would copy
+        # Converting copies: a file's pixels need no copy, and a source may give its own again.
+        pixels = image if file and image.mode == "RGB" else image.convert("RGB")
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         return Rejected(pair.key, "decompression bomb")
     except MemoryError:  # the machine's fault, or a file's that asks for absurdly much
@@ -124,7 +140,7 @@ def _decoded(pair: Pair, max_pixels: int) -> tuple[Image.Image, Callable[..., Fa
         return Rejected(pair.key, "image does not decode")
     except Exception:  # hostile bytes: Pillow's decoders raise what they like
         return Rejected(pair.key, "image does not decode")
-    return pixels, _of_file(pair, pixels, pair.image, kind, tables)
+    return pixels, _of_file(pair, pixels, file or pixels.tobytes(), kind, tables)
 
 
 def _of_file(pair: Pair, pixels: Image.Image, raw: bytes, kind: str, tables: str) -> Callable[..., Facts]:
@@ -140,14 +156,73 @@ def _of_file(pair: Pair, pixels: Image.Image, raw: bytes, kind: str, tables: str
     )
 
 
-def _unreadable(caption: str) -> str | None:
-    if len(caption) > MAX_CAPTION:
+def _unreadable(pair: Pair) -> str | None:
+    if len(pair.key) > MAX_KEY:
+        return "key too long"
+    if len(pair.url or "") > MAX_URL:
+        return "address too long"
+    if len(pair.caption) > MAX_CAPTION:
         return "caption too long"
     try:
-        caption.encode("utf-8")
+        pair.caption.encode("utf-8")
     except UnicodeEncodeError:  # lone surrogates, from JSON escapes
         return "caption is not Unicode"
-    return None if caption.strip() else "empty caption"
+    return None if pair.caption.strip() else "empty caption"
+
+
+def _unfit(size: tuple[int, int], max_pixels: int) -> str | None:
+    """Say why a picture that claims to be so large is not decoded."""
+    width, height = size
+    if not width or not height:
+        return "image does not decode"
+    if width * height > max_pixels:
+        return "decompression bomb"
+    return "extreme aspect ratio" if max(size) > MAX_ASPECT * min(size) else None
+
+
+def _hidden(file: bytes, max_pixels: int) -> str | None:
+    """Say why a file is not decoded that takes more room or time than the size it claims."""
+    if file.startswith((b"P1", b"P2", b"P3")):  # PPM in plain text, which Pillow reads in Python
+        return "image does not decode"
+    if file.startswith(b"\xff\xd8"):
+        return "decompression bomb" if _many_scans(file) else None
+    if file.startswith((b"II", b"MM")):
+        return "decompression bomb" if _tile(file) > max_pixels else None
+    return None
+
+
+def _many_scans(jpeg: bytes) -> bool:
+    """Tell whether a JPEG has more than `MAX_SCANS`."""
+    likely = sum(1 for _ in islice(_LIKELY.finditer(jpeg), MAX_SCANS + 1))  # in a third of the time of bytes.count
+    if likely <= MAX_SCANS:  # few files have more by chance: those with a film behind them
+        return False
+    scans, place = 0, 0
+    while scans <= MAX_SCANS and (found := _MARKER.search(jpeg, place)) and found[1] != _END:
+        scans += found[1] == _SCAN
+        place = found.end()
+        place += 0 if _BARE.fullmatch(found[1]) else int.from_bytes(jpeg[place : place + 2])
+    return scans > MAX_SCANS
+
+
+def _tile(tiff: bytes) -> int:
+    """Return the pixels of a TIFF's tile, 0 where there is none; of sides named twice the larger counts."""
+    sides = dict.fromkeys(_SIDES, 0)
+    for tag, side in _sides(tiff):
+        sides[tag] = max(sides[tag], side)
+    return math.prod(sides.values())
+
+
+def _sides(tiff: bytes) -> Iterator[tuple[int, int]]:
+    """Read a tile's sides from the directory itself: Pillow passes over types that libtiff reads."""
+    order, place, first, many, entry = _TIFFS[tiff[:4]]
+    (place,) = struct.unpack_from(order + first, tiff, place)
+    (entries,) = struct.unpack_from(order + many, tiff, place)
+    place, size = place + struct.calcsize(order + many), struct.calcsize(order + entry)
+    for at in range(place, min(place + entries * size, len(tiff) - size + 1), size):
+        tag, kind, count, value = struct.unpack_from(order + entry, tiff, at)
+        if tag in _SIDES:
+            (side,) = struct.unpack_from(order + _WHOLE[kind, count], value)
+            yield tag, side
 
 
 def _tables(image: Image.Image) -> str:

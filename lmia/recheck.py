@@ -46,11 +46,12 @@ def judge_of(report: AuditReport, rows: Rows, fprs: Sequence[float], plain: Mapp
     named: Sequence[str] = ROLES
     places = {role: at for role in named if len(at := np.flatnonzero((rows.role == role) & once))}
     names = [group or f"{key}" for group, key in zip(rows.group, rows.key, strict=True)]
-    groups = np.unique(np.array(names, np.str_), return_inverse=True)[1].astype(np.int64)
+    number = {name: i for i, name in enumerate(sorted(set(names)))}  # an array would give each the room of the longest
+    groups = np.array([number[name] for name in names], np.int64)
     roles = Roles((), pa.table({}), places, groups, (), ())
-    return Judge(
-        replace(roles, repeats=_repeats(rows)), list(rows.key), fprs, False, report.seed, report.confidence, plain
-    )
+    roles = replace(roles, repeats=_repeats(rows))
+    known = (report.seed, report.confidence, plain, max(1, len(report.attacks)))
+    return Judge(roles, list(rows.key), fprs, False, *known)
 
 
 def doubts(run: Run, judge: Judge) -> tuple[Validity, Verdict | None]:

@@ -225,7 +225,7 @@ def _disagreeing(rows: Rows) -> tuple[list[Difference], Floats]:
         found.append(Difference("p", "does not follow from the scores", rows.names(wrong & ~out)))
         moved = np.zeros(len(rows), bool)
         for fold in rows.folds():
-            mine, theirs = fold & audited & ~out & (rows.p > 0) & (rows.p <= 1), fold & ~audited
+            theirs, mine = _calibrating(rows, fold & ~audited), fold & audited & ~out & (rows.p > 0) & (rows.p <= 1)
             moved[theirs] = surplus(rows.score[mine], rows.p[mine], rows.score[theirs])
         if moved.any():
             problem = "so many calibration scores as lie here do not agree with p; one of these may have been moved"
@@ -252,7 +252,7 @@ def _p(rows: Rows, audited: Mask) -> tuple[Floats, Mask]:
     """Compute p again, and find the rows that have another; NaN for calibration, which has none."""
     p, wrong = np.full(len(rows), np.nan), ~audited & ~np.isnan(rows.p)
     for fold in rows.folds():
-        mine, theirs = fold & audited, torch.from_numpy(rows.score[fold & ~audited])
+        mine, theirs = fold & audited, torch.from_numpy(rows.score[_calibrating(rows, fold & ~audited)])
         scores = rows.score[mine]
         # Folds were put on one scale after p was taken: scores an ulp apart may have met.
         slack = 0.0 if np.isnan(rows.fold[mine]).all() else 1e-12 * (1 + np.abs(scores))
@@ -261,6 +261,12 @@ def _p(rows: Rows, audited: Mask) -> tuple[Floats, Mask]:
         )
         wrong[mine] = ~((low - 1e-12 <= rows.p[mine]) & (rows.p[mine] <= high + 1e-12))
     return np.where(wrong | ~audited, p, rows.p), wrong
+
+
+def _calibrating(rows: Rows, calibration: Mask) -> list[int]:
+    """Return the places of calibration rows, the first of each group."""
+    places = np.flatnonzero(calibration).tolist()
+    return sorted({rows.group[at] or rows.key[at]: at for at in reversed(places)}.values())
 
 
 def _leaves(written: object, expected: object, where: str) -> Iterator[Leaf]:

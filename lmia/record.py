@@ -25,6 +25,7 @@ from lmia.progress import PairProgress
 from lmia.quiet import quiet
 from lmia.report import AttackResult
 from lmia.report.aside import write_aside
+from lmia.returned import findings as plain_findings
 from lmia.settings import plain
 from lmia.target import Target
 
@@ -186,6 +187,11 @@ def ended(
     findings: Mapping[str, object],
     started: float,
 ) -> AttackResult:
-    """Return an attack's result with how it ended."""
+    """Return an attack's result with how it ended.
+
+    Raises:
+        LmiaError: a report cannot hold its findings.
+    """
     seconds = round(time.perf_counter() - started, 3)
-    return replace(result, status=status, reason=reason, findings=dict(findings), seconds=seconds)
+    found = plain_findings(findings, result.name)
+    return replace(result, status=status, reason=reason, findings=found, seconds=seconds)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from functools import cache
@@ -157,12 +157,15 @@ class Registry:
             raise LmiaError(
                 f"Several {kind}s claim '{spec}': {names}.", "Name one in a config: class_path and init_args."
             )
-        raise LmiaError(f"No {kind} can read '{spec}'.", _REMEDY[kind].format(names=", ".join(self.names(kind))))
+        remedy = _REMEDY[kind].format(names=", ".join(self.names(kind)))
+        broken = [f"{one.name} of {one.distribution} ({one.summary})" for one in self._plugins if one.kind == "broken"]
+        also = f" Broken, to be mended or uninstalled: {'; '.join(broken)}." if broken else ""
+        raise LmiaError(f"No {kind} can read '{spec}'.", remedy + also)
 
     def _claimed(self, plugin: Plugin, spec: str) -> dict[str, object] | None:
         """Ask one class whether a spec is its own; one that cannot even say so is broken, and stops nobody."""
         try:
-            claimed: dict[str, object] | None = plugin.cls.claims(spec) if plugin.cls else None
+            return _init_args(plugin.cls.claims(spec)) if plugin.cls else None
         except LmiaError:
             raise
         except (Exception, SystemExit) as error:  # whatever a stranger's class raises
@@ -170,7 +173,14 @@ class Registry:
             self._plugins.remove(plugin)
             self._plugins.append(replace(plugin, kind="broken", cls=None, summary=reason))
             return None
-        return claimed
+
+
+def _init_args(claimed: object) -> dict[str, object] | None:
+    if claimed is None:
+        return None
+    if isinstance(claimed, Mapping) and all(isinstance(name, str) for name in claimed):
+        return dict(claimed)
+    raise TypeError(f"it returned {type(claimed).__name__}, neither None nor init arguments by name")
 
 
 _REMEDY = {

@@ -1,8 +1,9 @@
-"""What a stranger's towers and views give back, checked as it comes: a fault that goes on is scored, and kept."""
+"""What a stranger's towers, views and attacks give back, checked as it comes: a fault that goes on is scored, and kept."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,10 +28,10 @@ def check_picture(target: Target) -> None:
 
 
 def seen(transform: Callable[[Tensor], Tensor], pixels: Tensor, view: str) -> Tensor:
-    """Return a view of `(b, 3, h, w)` pictures, which other views look at as well.
+    """Return a view of `(b, 3, h, w)` pictures, which other views look at as well: it is handed a copy.
 
     Raises:
-        LmiaError: it is of another shape, or the pictures themselves were changed.
+        LmiaError: it is of another shape, or the copy was seen to be changed.
 
     Example:
         >>> import torch
@@ -40,9 +41,10 @@ def seen(transform: Callable[[Tensor], Tensor], pixels: Tensor, view: str) -> Te
         lmia.errors.LmiaError: The view 'black' changed the pictures that it was given.
         Other views look at the same ones: it must work on a copy; tell its author.
     """
-    before = pixels._version
-    made = transform(pixels)
-    if pixels._version != before:
+    copy = pixels.clone()  # not every write is counted, and to look for them would make a GPU wait
+    before = copy._version
+    made = transform(copy)
+    if copy._version != before:
         remedy = "Other views look at the same ones: it must work on a copy; tell its author."
         raise LmiaError(f"The view '{view}' changed the pictures that it was given.", remedy)
     if not isinstance(made, Tensor) or made.shape != pixels.shape:
@@ -72,6 +74,29 @@ def check_finite(values: NDArray[np.floating], target: Target, column: str) -> N
         raise LmiaError(
             problem, "Its weights may be damaged, or its precision too small: try --precision bf16 or fp32."
         )
+
+
+def findings(found: object, attack: str) -> dict[str, object]:
+    """Return what an attack found, once it is what a report can hold.
+
+    Raises:
+        LmiaError: it is no mapping, or holds what JSON cannot.
+
+    Example:
+        >>> findings({"kept": np.float32(1)}, "odd")
+        Traceback (most recent call last):
+            ...
+        lmia.errors.LmiaError: The attack 'odd' has findings that are not JSON: Object of type float32 is not JSON serializable.
+        Its findings must be plain numbers (not NaN), texts, lists and dicts by name; tell its author.
+    """
+    remedy = "Its findings must be plain numbers (not NaN), texts, lists and dicts by name; tell its author."
+    if not isinstance(found, Mapping):
+        raise LmiaError(f"The attack '{attack}' returned {told(found)} as its findings.", remedy)
+    try:
+        json.dumps(dict(found), allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise LmiaError(f"The attack '{attack}' has findings that are not JSON: {error}.", remedy) from error
+    return dict(found)
 
 
 def told(value: object) -> str:

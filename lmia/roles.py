@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from lmia.account import Records, counted, parted, unlisted
 from lmia.clusters import clustered, copies_of
@@ -18,6 +20,7 @@ from lmia.columns import times, with_columns
 from lmia.data import AuditData, Shard, shards_of
 from lmia.errors import LmiaError
 from lmia.evidence.duplicates import Copies
+from lmia.evidence.sides import one_each
 from lmia.keys import unique_keys
 from lmia.report.model import RoleCount
 from lmia.source import Rejected, Source, drawn
@@ -54,6 +57,12 @@ class Roles:
     counts: Sequence[RoleCount]
     warnings: Sequence[str]
     repeats: NDArray[np.int32] | None = None
+
+    @property
+    def calibrating(self) -> Tensor:
+        """Positions in `calibration` that p-values and thresholds rest on, `(k,)`: of a group one, as the others are no new draws."""
+        mine = self.groups[self.parts["calibration"]]
+        return one_each(torch.from_numpy(mine), len(mine))
 
     @property
     def sides(self) -> tuple[str, str]:
@@ -171,18 +180,32 @@ def _placeholders(same: Copies) -> list[str]:
 def split(rows: Rows, groups: NDArray[np.int64], share: float, seed: int) -> tuple[Rows, Rows]:
     """Cut rows in two by seed, never through a duplicate group: about `share` of them, and the rest.
 
+    A group is left to the rest where the share would be a tenth too large with it, and further off than without.
+
+    Raises:
+        LmiaError: the groups are so large that not even half of the share can be cut off.
+
     Example:
         >>> first, rest = split(np.arange(10), np.arange(10), 0.3, seed=0)
         >>> len(first), len(rest), sorted([*first, *rest]) == list(range(10))
         (3, 7, True)
     """
     mine = groups[rows]
-    names = np.unique(mine)
-    sizes = dict(zip(*np.unique(mine, return_counts=True), strict=True))
-    order = np.random.default_rng(seed).permutation(names)
-    before = np.cumsum([0, *(sizes[name] for name in order)])[:-1]
-    chosen = np.isin(mine, order[before + 0.5 < share * len(rows)])
-    return rows[chosen], rows[~chosen]
+    names, sizes = np.unique(mine, return_counts=True)
+    wanted, taken, chosen = share * len(rows), 0, []
+    size_of = dict(zip(names.tolist(), sizes.tolist(), strict=True))
+    for name in np.random.default_rng(seed).permutation(names).tolist():
+        if taken + 0.5 < wanted and taken + size_of[name] - wanted <= max(wanted - taken, wanted / 10 + 1):
+            chosen.append(name)
+            taken += size_of[name]
+    if taken + 1 < wanted / 2:
+        raise LmiaError(
+            f"No {share:.0%} of {len(rows):,} pairs can be cut off: they hang together in {len(names):,} groups, the largest "
+            f"of {int(sizes.max()):,}.",
+            "Give that part by itself (--known-nonmembers, --pool), or name a column of smaller groups in --cluster-by.",
+        )
+    inside = np.isin(mine, chosen)
+    return rows[inside], rows[~inside]
 
 
 def _cut(
@@ -193,20 +216,24 @@ def _cut(
     notes: dict[str, list[str]] = {}
     if known_share and "known_members" not in parts and "members" in parts:
         parts["known_members"], parts["members"] = split(parts["members"], groups, known_share, seed + 3)
-        notes["members"] = [f"{known_share:.0%} cut off by seed as known members"]
+        notes["members"] = [_cut_off(parts["known_members"], parts["members"], "known members")]
     if "known_nonmembers" not in parts:
         parts["known_nonmembers"], parts["nonmembers"] = split(parts["nonmembers"], groups, KNOWN_SHARE, seed)
-        notes["nonmembers"] = [f"{KNOWN_SHARE:.0%} cut off by seed as known nonmembers"]
+        notes["nonmembers"] = [_cut_off(parts["known_nonmembers"], parts["nonmembers"], "known nonmembers")]
     if "pool" not in parts and "suspects" not in parts:
         taken = []
         for side in ("members", "nonmembers"):
             cut, parts[side] = split(parts[side], groups, POOL_SHARE, seed + 1)
             taken.append(cut)
-            notes.setdefault(side, []).append(f"{POOL_SHARE:.0%} cut off by seed as pool")
+            notes.setdefault(side, []).append(_cut_off(cut, parts[side], "pool"))
         parts["pool"] = np.concatenate(taken)
     known = parts.pop("known_nonmembers")
     parts["calibration"], parts["fit"] = split(known, groups, CALIBRATION_SHARE, seed + 2)
     return parts, notes
+
+
+def _cut_off(cut: Rows, rest: Rows, role: str) -> str:
+    return f"{len(cut) / max(1, len(cut) + len(rest)):.0%} cut off by seed as {role}"
 
 
 def _by_key(some: Rows, keys: Sequence[str]) -> Rows:

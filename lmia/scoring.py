@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lmia.attack import Attack
-from lmia.contained import contained
+from lmia.contained import bits, contained
 from lmia.errors import LmiaError
 from lmia.returned import told
 from lmia.samples import Known, Samples
@@ -91,11 +91,17 @@ def score(attack: Attack, name: str, samples: Samples, seed: int) -> Tensor:
 def _kept(name: str, *given: Samples | None) -> Iterator[None]:
     """Refuse an attack that changes its samples: the next one reads the same memory."""
     arrays = [array for one in given if one for array in (one.ids, *one.arrays.values(), *one.measured.values())]
-    before = [array._version for array in arrays]
+    before = [_imprint(array) for array in arrays]
     yield
-    if before != [array._version for array in arrays]:
+    if before != [_imprint(array) for array in arrays]:
         remedy = "Other attacks read the same memory: it must work on copies; tell its author."
         raise LmiaError(f"The attack '{name}' changed the samples that it was given.", remedy)
+
+
+def _imprint(array: Tensor) -> tuple[int, bytes, bytes]:
+    """Tell an array from what becomes of it, by sums: of each row, and of each column for what is sorted within rows."""
+    whole = bits(array if array.dim() > 1 else array[:, None])
+    return array._version, whole.sum(-1).numpy().tobytes(), whole.sum(0).numpy().tobytes()
 
 
 def folds(groups: NDArray[np.int64], seed: int) -> NDArray[np.int8]:

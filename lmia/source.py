@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2b
+from typing import cast
 
 from PIL import Image
 
@@ -14,6 +17,12 @@ from lmia.settings import Made
 
 HELD = 512 << 20
 """Bytes of files that are held at once, or one file that is larger: few bytes can unpack to many large ones."""
+
+MAX_KEY = 1024
+"""Longer keys, in letters, are refused: keys are kept of every record."""
+MAX_URL = 4096
+"""Longer addresses, in letters, are refused: no server and no browser is sure to take them."""
+_TELL = "Tell its author; `lmia.testing.check_source` finds this."
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +47,16 @@ class Rejected:
     """A record that cannot be audited; it is counted in the report by its reason.
 
     Args:
-        key: the record's key, or the best name there is for it.
+        key: the record's key, or the best name there is for it; of one too long, its beginning.
         reason: a short phrase from a small set, without the record's own data, such as `no caption`.
     """
 
     key: str
     reason: str
+
+    def __post_init__(self) -> None:
+        if isinstance(self.key, str) and len(self.key) > MAX_KEY:
+            object.__setattr__(self, "key", f"{self.key[: MAX_KEY - 1]}…")
 
 
 class Source(Made, ABC):
@@ -92,7 +105,7 @@ class Selection(Source):
 
     def shards(self) -> Sequence[str]:
         """List the source's."""
-        return self.source.shards()
+        return named_shards(self.source)
 
     def read(self, shard: str) -> Iterator[Pair | Rejected]:
         """Stream the shard as the source does; the choice is made among its usable pairs, by `draw`."""
@@ -134,7 +147,7 @@ class Sample(Selection):
         """List as few shards of the source, in a seeded order, as hold n records."""
         chosen: list[str] = []
         have = 0
-        for shard in sorted(self.source.shards(), key=self._hash):
+        for shard in sorted(named_shards(self.source), key=self._hash):
             if have >= self.n:
                 break
             chosen.append(shard)
@@ -202,31 +215,83 @@ def expected(source: Source, pairs: int) -> int:
     return source.expected(pairs) if isinstance(source, Selection) else pairs
 
 
-def together(records: Iterable[object], size: int, held: int = HELD) -> Iterator[list[Pair | Rejected]]:
-    """Yield records in groups of `size`, smaller ones where their files are large.
+def named_shards(source: Source) -> list[str]:
+    """Return the names of a source's shards.
+
+    Raises:
+        LmiaError: they are no list, or a shard is named twice.
+
+    Example:
+        >>> class Word(Source):
+        ...     def shards(self): return "word"
+        ...     def read(self, shard): yield from ()
+        ...     def fingerprint(self, shard): return ""
+        >>> named_shards(Word())
+        Traceback (most recent call last):
+            ...
+        lmia.errors.LmiaError: Word.shards returned str, not a list of names.
+        Tell its author; `lmia.testing.check_source` finds this.
+    """
+    who, found = f"{type(source).__name__}.shards", cast("object", source.shards())
+    if isinstance(found, str) or not isinstance(found, Iterable):
+        raise LmiaError(f"{who} returned {type(found).__name__}, not a list of names.", _TELL)
+    names = list(found)
+    if twice := [name for name, times in Counter(names).items() if times > 1]:
+        raise LmiaError(f"{who} named the shard '{twice[0]}' more than once.", _TELL)
+    return names
+
+
+def together(records: object, size: int, held: int = HELD, who: str = "A source") -> Iterator[list[Pair | Rejected]]:
+    """Yield records in groups of `size`, smaller ones where their files or texts are large.
 
     Args:
-        records: as a source reads them.
+        records: as a source reads them; whatever it is, it is checked.
         size: records of a group.
-        held: bytes after which a group ends.
+        held: bytes of files and letters of texts after which a group ends.
+        who: whose records they are, to begin a sentence with.
 
     Raises:
         LmiaError: the source yields something else.
 
     Example:
-        >>> [len(group) for group in together([Pair(str(i), "a", b"file") for i in range(5)], 4, held=10)]
+        >>> [len(group) for group in together([Pair(str(i), "a", b"file") for i in range(5)], 4, held=15)]
         [3, 2]
     """
+    if not isinstance(records, Iterable):
+        raise LmiaError(f"{who} returned {type(records).__name__} from read, not its records one by one.", _TELL)
     group: list[Pair | Rejected] = []
-    size_of_files = 0
-    for record in records:
-        if not isinstance(record, Pair | Rejected):
-            problem = f"A source yielded {type(record).__name__}: neither a Pair nor a Rejected."
-            raise LmiaError(problem, "Tell its author; `lmia.testing.check_source` finds this.")
+    weight = 0
+    for record in map(partial(_checked, who), records):
         group.append(record)
-        size_of_files += len(record.image) if isinstance(record, Pair) and isinstance(record.image, bytes) else 0
-        if len(group) == size or size_of_files >= held:
+        weight += _weight(record) if isinstance(record, Pair) else 0
+        if len(group) == size or weight >= held:
             yield group
-            group, size_of_files = [], 0
+            group, weight = [], 0
     if group:
         yield group
+
+
+def _checked(who: str, record: object) -> Pair | Rejected:
+    """Return a record, once it is one, of texts that can be kept."""
+    if not isinstance(record, Pair | Rejected):
+        raise LmiaError(f"{who} yielded {type(record).__name__}: neither a Pair nor a Rejected.", _TELL)
+    names = ("key", "caption", "url") if isinstance(record, Pair) else ("key", "reason")
+    for name in names:
+        if wrong := _no_text(name, getattr(record, name)):
+            raise LmiaError(f"{who} yielded a {type(record).__name__} whose {name} {wrong}.", _TELL)
+    return record
+
+
+def _no_text(name: str, value: object) -> str:
+    """Say what is wrong with a record's text, if anything; keys and captions that are no Unicode have a way of their own."""
+    if name == "url" and value is None:
+        return ""
+    if not isinstance(value, str):
+        return f"is {type(value).__name__}, not text"
+    kept = name in ("key", "caption") or value.isascii() or value.encode("utf-8", "ignore").decode() == value
+    return "" if kept else "holds a lone surrogate, which is no Unicode"
+
+
+def _weight(pair: Pair) -> int:
+    parts = (pair.key, pair.caption, pair.url, pair.image)
+    return sum(len(part) for part in parts if isinstance(part, str | bytes))

@@ -5,6 +5,7 @@ Flags, configs and Python go through here alike, so that `wsa`, `WSA` and `lmia_
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -15,6 +16,7 @@ from urllib.parse import parse_qsl
 from lmia.attack import Attack
 from lmia.defence import Defence
 from lmia.errors import LmiaError, nearest
+from lmia.listed import Listed
 from lmia.registry import Kind, registry
 from lmia.settings import class_path
 from lmia.source import Sample, Source
@@ -25,6 +27,12 @@ Config = dict[str, Any]
 """`{"class_path": ..., "init_args": {...}}`, as Lightning's configs have it."""
 
 _BASES: Mapping[Kind, type] = {"attack": Attack, "target": Target, "views": Views, "source": Source, "defence": Defence}
+_PARTS: Mapping[Kind, Sequence[type]] = {"source": (Sample, Listed)}
+"""The core's own classes that stand in reports."""
+_ACTS = ("allow_pipe", "keep", "cache_dir")
+"""Options of what is installed that run a command, or say where to write."""
+_DEEPEST = 8
+_NUMBER = re.compile("[0-9]{1,18}")
 
 
 def source_config(spec: str) -> Config:
@@ -42,8 +50,8 @@ def source_config(spec: str) -> Config:
     if not wanted or wanted.keys() - {"n", "seed"}:
         return _config(*registry().claim("source", spec))
     for name, value in wanted.items():
-        if not value.isdigit():
-            raise LmiaError(f"The sample '{name}={value}' is not a number.", "Write SPEC?n=3000&seed=0.")
+        if not _NUMBER.fullmatch(value):
+            raise LmiaError(f"The sample '{name}={value:.40}' is not a number.", "Write SPEC?n=3000&seed=0.")
     if "n" not in wanted:
         raise LmiaError(f"'{spec}' names a seed but no n.", "Write SPEC?n=3000&seed=0.")
     inner = _config(*registry().claim("source", place))
@@ -140,6 +148,32 @@ def build(kind: Kind, config: Mapping[str, object]) -> object:
     made = {k: build(kind, v) if isinstance(v, Mapping) and "class_path" in v else v for k, v in args.items()}
     thing: object = find(kind, str(config["class_path"]))(**made)
     return thing
+
+
+def oversteps(kind: Kind, config: Mapping[str, object], depth: int = 0) -> str | None:
+    """Say what a stranger's config asks for beyond looking at pairs with what is installed, if anything; nothing is imported.
+
+    Example:
+        >>> oversteps("source", {"class_path": "antigravity.Source"})
+        "the source 'antigravity.Source', which is no class of an installed plugin"
+        >>> oversteps("views", views_config("Identity")) is None
+        True
+    """
+    path, args = str(config.get("class_path")), config.get("init_args", {})
+    if path not in _brought(kind):
+        return f"the {kind} '{path:.80}', which is no class of an installed plugin"
+    if depth > _DEEPEST or not isinstance(args, Mapping):
+        return f"init_args of '{path}' that no audit writes"
+    if acts := next((name for name in _ACTS if args.get(name)), None):
+        return f"{acts} = {args[acts]!r:.80} of '{path}'"
+    inner = (value for value in args.values() if isinstance(value, Mapping) and "class_path" in value)
+    return next(filter(None, (oversteps(kind, value, depth + 1) for value in inner)), None)
+
+
+def _brought(kind: Kind) -> set[str]:
+    """List the class paths of a kind that need no trust beyond that in what is installed."""
+    found = [plugin.cls for plugin in registry().listing() if plugin.kind == kind and plugin.cls]
+    return {class_path(cls) for cls in (*found, *_PARTS.get(kind, ()))}
 
 
 def source(spec: str) -> Source:

@@ -84,7 +84,7 @@ def validity(
     found = {name: scores for name, one in ran.items() if (scores := doubt.scores(one)) is not None}
     sliced, slices = exposure(doubt.judge, found) if doubt.judge.roles.rows.num_rows else ("", None)
     return Validity(
-        power=power(doubt.judge.roles, detect),
+        power=power(doubt.judge.roles, detect, max(1, len(found))),
         baselines=[Baseline(each.kind, each.auroc, each.reason) for each in doubt.blind.baselines],
         besides=_besides(doubt, ran, asides),
         notes=[*said, *([] if twin else [_NO_TWIN])],
@@ -107,10 +107,10 @@ def _positives(doubt: Doubt, found: Mapping[str, Tensor]) -> Positives | None:
     return evidence.positives(found, judge.labels, shown, judge.groups, judge.confidence)
 
 
-def power(part: Roles, detect: float) -> str:
-    """Say what so many independent pairs can show: duplicates count once."""
+def power(part: Roles, detect: float, attacks: int) -> str:
+    """Say what so many independent pairs can show to the first of so many attacks: duplicates count once."""
     first, second = (len(np.unique(part.groups[part.parts[side]])) for side in part.sides)
-    return spoken(first, second, detect) if first and second else ""
+    return spoken(first, second, detect, attacks=attacks) if first and second else ""
 
 
 def _adjusted(doubt: Doubt, trained: Mapping[str, bool], ran: Mapping[str, Ran]) -> list[Adjusted]:

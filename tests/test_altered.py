@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lmia.altered import LONGEST, differences
+from lmia.altered import DEEPEST, LONGEST, differences
 from lmia.stock import Parts
 
 CONFIG = {
@@ -57,6 +57,16 @@ def test_what_cannot_be_seen_is_written_out():
 def test_long_values_are_cut():
     (text,) = said(config=CONFIG | {"seed": "x" * 1000})
     assert text == f'config: seed was 0, is "{"x" * (LONGEST - 4)}...'
+
+
+def test_a_value_hundreds_deep_is_shown_as_one():
+    deep = 1
+    for _ in range(600):
+        deep = [deep]
+    (text,) = said(config=CONFIG | {"seed": deep})
+    assert (
+        text == f"config: seed was 0, is not set, seed{'[0]' * (DEEPEST - 1)} was not set, is {'[' * (LONGEST - 3)}..."
+    )
 
 
 @pytest.mark.parametrize(

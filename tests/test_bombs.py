@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import EpsImagePlugin, Image
 
-from lmia.picture import FORMATS, open_pair
+from lmia.picture import FORMATS, MAX_SCANS, open_pair
 from lmia.source import Pair, Rejected
 from worlds import picture, png
 
@@ -63,6 +63,35 @@ def tiff_of(width, height):
             value = {256: width, 257: height, 278: height}[tag]
             data[place + 2 : place + 12] = struct.pack(f"{order}HII", 4, 1, value)
     return bytes(data)
+
+
+def tiled(*sides, order="<", wide=False):
+    """A deflated TIFF of 8 x 8 pixels of grey, with these entries of its tile: tag, type, and length of the side."""
+    place, count, entry = ("Q", "Q", "HHQ") if wide else ("I", "H", "HHI")
+
+    def packed(tag, kind, value):
+        inline = struct.pack(order + {3: "H", 4: "I", 16: "Q"}.get(kind, "I"), value)
+        return struct.pack(order + entry, tag, kind, 1) + inline.ljust(8 if wide else 4, b"\0")
+
+    tile = zlib.compress(bytes(range(256)))
+    head = (b"II" if order == "<" else b"MM") + struct.pack(order + "H", 43 if wide else 42)
+    head += struct.pack(order + "HH", 8, 0) if wide else b""
+    start = len(head) + struct.calcsize(order + place)
+    tags = [(256, 4, 8), (257, 4, 8), (258, 3, 8), (259, 3, 8), (262, 3, 1), (277, 3, 1), *sides]
+    tags += [(324, 4, start), (325, 4, len(tile))]
+    directory = struct.pack(order + count, len(tags)) + b"".join(packed(*tag) for tag in tags) + bytes(8)
+    return head + struct.pack(order + place, start + len(tile)) + tile + directory
+
+
+def scanned(scans, tail=b""):
+    """A progressive JPEG of as many scans: those that it has, and its last again and again."""
+    data = encoded(SMALL, "JPEG", progressive=True)
+    had, last = data.count(b"\xff\xda"), data.rindex(b"\xff\xda")
+    return data[:-2] + data[last:-2] * (scans - had) + b"\xff\xd9" + tail
+
+
+def plain(comments):
+    return b"P3\n4 4\n255\n" + b"#\n" * comments + b"1 " * 48
 
 
 def gif_of(width, height):
@@ -118,6 +147,49 @@ CLAIMED = {
 def test_a_picture_that_claims_to_be_huge_is_refused_undecoded(data, reason):
     with at_most(4 * MIB):
         assert opened(data) == Rejected("k", reason)
+
+
+SMALL_TILE = ((322, 3, 16), (323, 3, 16))
+
+
+@pytest.mark.parametrize(("order", "wide"), [("<", False), (">", False), ("<", True)])
+def test_a_tile_of_a_tiff_may_not_be_larger_than_a_picture(order, wide):
+    image, facts = opened(tiled(*SMALL_TILE, order=order, wide=wide))
+    assert (image.getpixel((3, 1)), facts.format) == ((19, 19, 19), "TIFF")
+    large = tiled((322, 4, 23_008), (323, 4, 23_008), order=order, wide=wide)
+    assert opened(large) == Rejected("k", "decompression bomb")
+
+
+@pytest.mark.parametrize("kind", [1, 6, 8, 9, 13, 17])
+def test_a_tile_is_not_hidden_in_an_odd_type(kind):
+    """libtiff reads them, and Pillow not all of them."""
+    found = opened(tiled((322, kind, 16), (323, kind, 16), *SMALL_TILE, wide=True))
+    assert found == Rejected("k", "image does not decode")
+
+
+def test_of_a_tile_named_twice_the_larger_counts():
+    for sides in [(*SMALL_TILE, (322, 4, 1 << 22), (323, 4, 1 << 22)), ((322, 4, 1 << 22), *SMALL_TILE)]:
+        assert opened(tiled(*sides)) == Rejected("k", "decompression bomb")
+
+
+def test_a_jpeg_of_a_thousand_scans_is_refused_undecoded():
+    assert opened(scanned(MAX_SCANS))[0].size == (8, 8)
+    assert opened(scanned(MAX_SCANS + 1)) == Rejected("k", "decompression bomb")
+    padded = scanned(MAX_SCANS + 1).replace(b"\xff\xda", b"\xff\xd0noise\xff\0\xff\xff\xda")
+    assert opened(padded) == Rejected("k", "decompression bomb")
+
+
+def test_scans_are_counted_in_the_picture_and_not_behind_it_nor_in_its_segments():
+    film = b"\xff\xda\0\x02" * 1000
+    data = scanned(10, film)
+    assert opened(data)[0].tobytes() == opened(scanned(10))[0].tobytes()
+    note = b"\xff\xfe" + struct.pack(">H", len(film) + 2) + film
+    assert opened(data[:2] + note + data[2:])[0].size == (8, 8)
+
+
+def test_ppm_in_plain_text_is_not_decoded():
+    for data in (plain(0), plain(500_000), b"P1\n1 1\n1\n", b"P2\n1 1\n255\n1\n"):
+        assert opened(data) == Rejected("k", "image does not decode")
 
 
 @pytest.mark.parametrize(("kind", "frames"), [("GIF", 3000), ("TIFF", 1000), ("WEBP", 500), ("PNG", 1000)])

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -19,6 +21,16 @@ TABLE = pa.table({
 
 def test_hosts_need_no_file_and_pairs_of_none_stand_alone():
     assert clustered(np.arange(5), TABLE, "host", None).tolist() == [0, 0, 1, 2, 3]
+
+
+def test_a_long_host_takes_its_own_room_alone():
+    hosts = [f"http://{'x' * 100_000}.org/", *(f"http://{i}.org/" for i in range(299))]
+    table = pa.table({"key": [str(i) for i in range(300)], "url": hosts})
+    tracemalloc.start()
+    assert clustered(np.arange(300), table, "host", None).tolist() == list(range(300))
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 10 << 20  # as an array, 120 MB
 
 
 def test_copies_join_clusters(tmp_path):

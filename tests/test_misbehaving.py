@@ -16,12 +16,18 @@ import pytest
 import torch
 
 import lmia
+from lmia import scoring
+from lmia.attack import Batch
+from lmia.contained import bits
 from lmia.data import AuditData
 from lmia.defence import defended
 from lmia.errors import LmiaError
 from lmia.extract import FeatureExtractor
 from lmia.hookspecs import hookimpl
+from lmia.measurement import Measurement
 from lmia.registry import Registry, registry
+from lmia.returned import seen
+from lmia.source import Sample, named_shards, together
 from plugin_makers import install, points
 from worlds import Loss, Matrices, Noise, Plain, Reflections
 
@@ -86,6 +92,37 @@ CONTAINED = {
 def test_scores_of_another_type_are_the_same_scores(tmp_path, made, apart):
     odd, plain = audited(tmp_path, returning(made), Plain()).attacks
     assert odd.auc.value == pytest.approx(plain.auc.value, abs=apart)
+
+
+class Finds(Plain):
+    """Has findings of its own."""
+
+    found = None
+
+    def findings(self):
+        return type(self).found
+
+
+def itself():
+    found = {}
+    return found | {"in": [found], "x": found.setdefault("self", [found])}
+
+
+FINDINGS = {
+    "nothing": (None, "returned NoneType as its findings."),
+    "a list": ([1], "returned list as its findings."),
+    "a number of numpy's": ({"x": np.float32(1)}, "are not JSON: Object of type float32 is not JSON serializable."),
+    "a set": ({"x": {1}}, "are not JSON: Object of type set is not JSON serializable."),
+    "NaN": ({"x": [float("nan")]}, "are not JSON: Out of range float values are not JSON compliant"),
+    "a list in itself": (itself(), "are not JSON: Circular reference detected."),
+}
+
+
+@pytest.mark.parametrize(("found", "said"), FINDINGS.values(), ids=FINDINGS)
+def test_findings_that_no_report_can_hold_are_refused(tmp_path, found, said):
+    told = refused(tmp_path, type("Odd", (Finds,), {"found": found})())
+    assert told.startswith("The attack 'odd' ")
+    assert said in told
 
 
 # Attacks: what they do besides
@@ -181,11 +218,71 @@ def test_the_detector_sees_what_is_set_for_all(monkeypatch, tmp_path):
         random.setstate(kept[0]), np.random.set_state(kept[1]), torch.random.set_rng_state(kept[2])
 
 
+def _negate(array):
+    array *= -1
+
+
+WRITES = {
+    "counted": torch.Tensor.neg_,
+    "through data": lambda tensor: tensor.data.neg_(),
+    "through numpy": lambda tensor: _negate(tensor.numpy()),
+    "sorted": lambda tensor: tensor.numpy().sort(axis=0),
+}
+
+
 @pytest.mark.parametrize("when", ["fit", "score"])
-def test_an_attack_that_changes_its_samples_is_refused(tmp_path, when):
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+def test_an_attack_that_changes_its_samples_is_refused(tmp_path, when, write):
     """Else the next attack, which reads the same memory, would score what is left of them."""
-    said = refused(tmp_path, meddling(lambda samples: samples.cosine.zero_(), when), Plain())
+    said = refused(tmp_path, meddling(lambda samples: write(samples.cosine), when), Plain())
     assert said == "The attack 'odd' changed the samples that it was given."
+
+
+CHANGES = {
+    "every sign": lambda array: np.negative(array, out=array),
+    "every other sign": lambda array: np.negative(array[::2], out=array[::2]),
+    "one number": lambda array: np.put(array, 3, 2.0),
+    "one bit": lambda array: np.put(array, 3, np.nextafter(array.flat[3], np.float32(9))),
+    "the rows' order": lambda array: array.sort(axis=0),
+    "the columns' order": lambda array: array.sort(axis=-1),
+    "two rows": lambda array: array.__setitem__([0, 1], array[[1, 0]]),
+}
+SHAPES = {"few": (10, 2), "odd": (10, 3), "a part": (10, 4), "deep": (10, 3, 4)}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_no_accident_keeps_the_sums(change, shape):
+    """Signs are the highest bits: of an even number of them nothing is left in a sum that has no room above."""
+    whole = torch.rand(SHAPES[shape], generator=torch.Generator().manual_seed(1))
+    given = whole[:, :3] if shape == "a part" else whole
+    samples = lmia.Samples(
+        torch.arange(10), ["a"] * 10, ("identity",), {"cosine": torch.zeros(10, 1), "view_image": given}
+    )
+    attack = meddling(lambda samples: change(samples.view_image.numpy()), "score")
+    with pytest.raises(LmiaError, match="'odd' changed the samples"):
+        scoring.score(attack, "odd", samples, seed=0)
+
+
+@pytest.mark.parametrize("name", ["ids", "norm"])
+def test_the_order_of_single_numbers_counts(name):
+    given = {"ids": torch.arange(10), "norm": torch.linspace(0, 1, 10)}
+    samples = lmia.Samples(
+        given["ids"], ["a"] * 10, ("identity",), {"cosine": torch.zeros(10, 1)}, {"norm": given["norm"]}
+    )
+    attack = meddling(lambda samples: np.copyto(given[name].numpy(), given[name].numpy()[::-1].copy()), "score")
+    with pytest.raises(LmiaError, match="'odd' changed the samples"):
+        scoring.score(attack, "odd", samples, seed=0)
+
+
+@pytest.mark.parametrize(
+    "dtype", [torch.bool, torch.uint8, torch.bfloat16, torch.float16, torch.float64, torch.complex64]
+)
+@pytest.mark.parametrize("shape", [(), (0,), (5,), (3, 8), (0, 8)])
+def test_every_tensor_has_bits(dtype, shape):
+    for tensor in (torch.ones(shape, dtype=dtype), torch.ones((*shape, 8, 2), dtype=dtype).mT[..., 1, 1:5]):
+        assert bits(tensor).sum().dtype == torch.int64
+        assert bool(bits(tensor).sum() == bits(torch.zeros_like(tensor)).sum()) is (tensor.numel() == 0)
 
 
 @pytest.mark.parametrize("when", ["fit", "score"])
@@ -222,6 +319,10 @@ def _weights(target, batch):
 
 MEASURING = {
     "the weights": _weights,
+    "the weights, through data": lambda target, batch: target.image.weight.data.normal_(),
+    "the weights' signs": lambda target, batch: target.image.weight.data.neg_(),
+    "the weights, through numpy": lambda target, batch: _negate(target.image.weight.detach().numpy()),
+    "the pixels, through numpy": lambda target, batch: _negate(batch.pixels.detach().numpy()),
     "the mode": lambda target, batch: target.train(),
     "the pixels": lambda target, batch: batch.pixels.detach().zero_(),
     "the tokens": lambda target, batch: batch.tokens.zero_(),
@@ -231,9 +332,43 @@ MEASURING = {
 @pytest.mark.parametrize("what", MEASURING.values(), ids=MEASURING)
 def test_a_measurement_that_changes_the_model_or_the_batch_is_refused(tmp_path, what):
     target = Matrices("0:60").eval()
-    assert "Odd.measure changed the model's weights or mode, or the batch" in refused(
-        tmp_path, measuring(what), target=target
-    )
+    said = refused(tmp_path, measuring(what), target=target)
+    assert said == "Odd.measure changed the model's weights or mode, the batch or the anchors."
+    assert not list((tmp_path / "cache").rglob("*.np[yz]"))  # of a spoilt model nothing is kept
+
+
+def test_a_measurement_that_changes_its_anchors_is_refused():
+    bank = lmia.Samples(torch.arange(2), ["a", "b"], ("identity",), {"cosine": torch.ones(2, 1)})
+    attack = measuring(lambda target, batch: bank.cosine.data.zero_())
+    batch = Batch(torch.arange(2), torch.rand(2, 3, 8, 8), torch.ones(2, 1, dtype=torch.int64))
+    with pytest.raises(LmiaError, match=r"Odd\.measure changed .* or the anchors"):
+        Measurement(attack, bank).take(Matrices(), batch)
+
+
+class Odder(Loss):
+    """Returns something for measurements."""
+
+    made = None
+
+    def measure(self, target, batch, anchors):
+        return type(self).made(super().measure(target, batch, anchors)["norm"])
+
+
+MEASURED = {
+    "nothing": (lambda norm: None, "NoneType"),
+    "a tensor": (lambda norm: norm, "(60,) float32"),
+    "a list in it": (lambda norm: {"norm": norm.tolist()}, "{'norm': 'list'}"),
+    "an array in it": (lambda norm: {"norm": norm.numpy()}, "{'norm': 'ndarray'}"),
+    "one number": (lambda norm: {"norm": norm, "mean": norm.mean()}, "{'mean': '() float32'}"),
+    "a row too few": (lambda norm: {"norm": norm[1:]}, "{'norm': '(59,) float32'}"),
+    "no text for a name": (lambda norm: {1: norm}, "{1: '(60,) float32'}"),
+}
+
+
+@pytest.mark.parametrize(("made", "said"), MEASURED.values(), ids=MEASURED)
+def test_what_is_no_measurement_is_refused(tmp_path, made, said):
+    odd = type("Odd", (Odder,), {"made": staticmethod(made)})()
+    assert refused(tmp_path, odd) == f"Odd.measure returned {said} for 60 pairs."
 
 
 def test_a_measurement_that_ends_the_program_is_refused(tmp_path):
@@ -279,6 +414,27 @@ VIEWS = {
 @pytest.mark.parametrize(("how", "said"), VIEWS.values(), ids=VIEWS)
 def test_a_view_that_is_none_is_refused(tmp_path, how, said):
     assert said in refused(tmp_path, Compares(), views=viewing(how))
+
+
+def _halved(array):
+    array *= 0.5
+
+
+UNSEEN = {
+    "through data": lambda pixels: pixels.data.mul_(0.5).clone(),
+    "through numpy": lambda pixels: _halved(pixels.numpy()) or pixels.clone(),
+}
+
+
+@pytest.mark.parametrize("how", UNSEEN.values(), ids=UNSEEN)
+def test_what_a_view_writes_reaches_no_other_view(tmp_path, how):
+    """Such writes are not counted; a view has the pictures for itself."""
+    pixels = torch.ones(1, 3, 2, 2)
+    assert seen(how, pixels, "odd").unique().tolist() == [0.5]
+    assert pixels.unique().tolist() == [1]
+    odd, plain = (audited(tmp_path / name, Compares(), views=viewing(one)).attacks[0].auc
+                  for name, one in {"odd": how, "plain": lambda pixels: pixels * 0.5}.items())  # fmt: skip
+    assert odd == plain
 
 
 # Targets
@@ -350,6 +506,15 @@ SOURCES = {
     "nothing": (None, "A source yielded NoneType: neither a Pair nor a Rejected."),
     "a tuple": (("key", "caption", b""), "A source yielded tuple"),
     "an end": (lambda: sys.exit(0), "tried to end the program"),
+    "a key that is missing": (lmia.Pair(None, "a", b""), " yielded a Pair whose key is NoneType, not text."),
+    "a key that is a number": (lmia.Pair(5, "a", b""), " yielded a Pair whose key is int, not text."),
+    "a caption that is missing": (lmia.Pair("a", None, b""), " yielded a Pair whose caption is NoneType, not text."),
+    "a caption of bytes": (lmia.Pair("a", b"a", b""), " yielded a Pair whose caption is bytes, not text."),
+    "a url that is a number": (lmia.Pair("a", "a", b"", 5), " yielded a Pair whose url is int, not text."),
+    "half a letter": (lmia.Pair("a", "a", b"", "a\ud800"), " yielded a Pair whose url holds a lone surrogate, "),
+    "a rejection of nothing": (lmia.Rejected(None, "x"), " yielded a Rejected whose key is NoneType, not text."),
+    "a rejection for nothing": (lmia.Rejected("a", None), " yielded a Rejected whose reason is NoneType, not text."),
+    "half a reason": (lmia.Rejected("a", "\ud800"), " yielded a Rejected whose reason holds a lone surrogate, "),
 }
 
 
@@ -358,12 +523,55 @@ def test_a_source_that_yields_something_else_is_refused(tmp_path, what, said):
     assert said in refused(tmp_path, Plain(), source=_Tail(what))
 
 
+@pytest.mark.parametrize(
+    ("records", "said"),
+    [
+        (None, "Odd returned NoneType from read, not its records one by one."),
+        ([lmia.Pair("a", None, b"")], "Odd yielded a Pair whose caption is NoneType, not text."),
+    ],
+)
+def test_whose_records_are_wrong_is_said(records, said):
+    with pytest.raises(LmiaError) as error:
+        list(together(records, 4, who="Odd"))
+    assert error.value.problem == said
+
+
+def test_records_of_odd_texts_have_ways_of_their_own():
+    """Keys are spelt out and captions rejected where they are no Unicode: a record's fault, not its source's."""
+    records = [lmia.Pair("a\ud800", "b\ud800", b"", "http://ä"), lmia.Pair("c", "d", b""), lmia.Rejected("\ud800", "x")]
+    assert list(together(records, 4)) == [records]
+
+
+class Lists(Noise):
+    """Lists something for its shards."""
+
+    listed = None
+
+    def shards(self):
+        return type(self).listed
+
+
+SHARDS = {
+    "nothing": (None, "Lister.shards returned NoneType, not a list of names."),
+    "a word": ("0001", "Lister.shards returned str, not a list of names."),
+    "one twice": (["0", "1", "0"], "Lister.shards named the shard '0' more than once."),
+}
+
+
+@pytest.mark.parametrize("part", [lambda source: source, lambda source: Sample(source, 3)], ids=["whole", "sample"])
+@pytest.mark.parametrize(("listed", "said"), SHARDS.values(), ids=SHARDS)
+def test_what_is_no_list_of_shards_is_refused(listed, said, part):
+    with pytest.raises(LmiaError) as error:
+        named_shards(part(type("Lister", (Lists,), {"listed": listed})(0, 9)))
+    assert error.value.problem == said
+
+
 def test_few_large_files_are_held_at_once():
     """A small archive unpacks to many large files: 64 of half a gibibyte would fill any memory."""
     pairs = [lmia.Pair(str(i), "a", b"x" * (9 if i in (3, 7) else 1)) for i in range(10)]
-    groups = list(lmia.source.together(iter(pairs), 4, held=9))
+    groups = list(lmia.source.together(iter(pairs), 4, held=20))
     assert [len(group) for group in groups] == [4, 4, 2]
-    assert [len(group) for group in lmia.source.together(iter(pairs), 100, held=9)] == [4, 4, 2]
+    assert [len(group) for group in lmia.source.together(iter(pairs), 100, held=20)] == [4, 4, 2]
     assert [pair for group in groups for pair in group] == pairs
 
 

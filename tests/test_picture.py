@@ -12,7 +12,7 @@ from PIL import Image
 
 from lmia.looks import STATISTICS
 from lmia.picture import MAX_ASPECT, MAX_CAPTION, open_pair
-from lmia.source import Pair, Rejected
+from lmia.source import MAX_KEY, MAX_URL, Pair, Rejected, together
 from worlds import picture, png
 
 
@@ -134,6 +134,44 @@ def test_postscript_is_rejected_before_another_program_runs_it(monkeypatch):
     picture(0).save(file, "EPS")
     monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", lambda *a, **k: pytest.fail("Ghostscript was called"))
     assert open_pair(Pair("k", "x", file.getvalue())) == Rejected("k", "image does not decode")
+
+
+@pytest.mark.parametrize(
+    ("size", "reason"),
+    [
+        ((9000, 9000), "decompression bomb"),
+        ((100 * MAX_ASPECT, 1), "extreme aspect ratio"),
+        ((0, 5), "image does not decode"),
+        ((5, 0), "image does not decode"),
+        ((0, 0), "image does not decode"),
+    ],
+)
+def test_a_sources_own_pixels_have_the_same_limits(size, reason):
+    assert open_pair(Pair("k", "x", Image.new("1", size))) == Rejected("k", reason)
+
+
+def test_a_sources_own_limit_counts_for_its_pixels():
+    assert open_pair(Pair("k", "x", picture(0)), max_pixels=63) == Rejected("k", "decompression bomb")
+    assert open_pair(Pair("k", "x", picture(0)), max_pixels=64)[0].size == (8, 8)
+
+
+def test_a_sources_own_file_that_is_damaged_is_rejected():
+    lazy = Image.open(io.BytesIO(png(picture(0).resize((64, 64)))[:200]))
+    assert open_pair(Pair("k", "x", lazy)) == Rejected("k", "image does not decode")
+
+
+def test_long_keys_and_addresses_are_rejected():
+    data = png(picture(0))
+    assert open_pair(Pair("k" * MAX_KEY, "x", data, "u" * MAX_URL))[1].url == "u" * MAX_URL
+    assert open_pair(Pair("k", "x", data, "u" * (MAX_URL + 1))) == Rejected("k", "address too long")
+    found = open_pair(Pair("k" * (MAX_KEY + 1), "x", data))
+    assert (found.reason, found.key) == ("key too long", "k" * (MAX_KEY - 1) + "…")
+
+
+def test_pairs_of_long_texts_are_not_held_together():
+    pairs = [Pair("k" * key, "c" * caption, b"", "u" * url) for key, caption, url in [(9, 1, 1), (1, 9, 1), (1, 1, 9)]]
+    assert [len(group) for group in together(pairs, 3, held=11)] == [1, 1, 1]
+    assert [len(group) for group in together(pairs, 3, held=34)] == [3]
 
 
 def test_a_caption_of_more_than_a_million_letters_is_rejected():

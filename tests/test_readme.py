@@ -17,7 +17,7 @@ from lmia.request import request
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 NAMED = "\n".join((ROOT / page).read_text() for page in ("README.md", "docs/methods.md", "docs/data.md"))
-READERS = [ROOT / "lmia/picture.py", ROOT / "plugins/lmia_folder.py"] + [
+READERS = [ROOT / "lmia/picture.py", ROOT / "lmia/faults.py", ROOT / "plugins/lmia_folder.py"] + [
     path for folder in ("lmia_table", "lmia_webdataset") for path in sorted((ROOT / "plugins" / folder).glob("*.py"))
 ]
 PLACEHOLDER = re.compile(r"\.\.\.|(?<![A-Za-z0-9_-])[A-Z]{3,}(?![A-Za-z0-9_-])")

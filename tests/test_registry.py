@@ -88,6 +88,24 @@ def test_nobody_claims(toys):
     assert "Kinds: noise." in error.value.remedy
 
 
+@pytest.mark.parametrize("claimed", [["x"], "abc", True, 5, {1: 2}], ids=str)
+def test_a_claim_of_a_wrong_type_is_broken_and_named(module, claimed):
+    class Odd(Noise):
+        """Claims with something else."""
+
+        @classmethod
+        def claims(cls, spec):
+            return claimed
+
+    both = Registry([module("one", lmia_sources=[Odd]), module("two", lmia_sources=[Noise])])
+    assert both.claim("source", "noise:0:1") == (Noise, {"start": 0, "stop": 1})
+    with pytest.raises(LmiaError) as error:
+        both.claim("source", "pairs.xyz")
+    said = f"TypeError in claims: it returned {type(claimed).__name__}, neither None nor init arguments by name"
+    assert error.value.remedy.endswith(f"({said}).")
+    assert "Kinds: noise. Broken, to be mended or uninstalled: odd of " in error.value.remedy
+
+
 def test_two_claim(module):
     class Loud(Noise):
         """Claims the same."""

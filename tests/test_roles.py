@@ -13,7 +13,7 @@ from lmia.data import AuditData
 from lmia.extract import FeatureExtractor, extract
 from lmia.gather import with_pixels
 from lmia.looks import STATISTICS
-from lmia.roles import assign, check_given, plan, split
+from lmia.roles import Roles, assign, check_given, plan, split
 from lmia.source import Sample
 from worlds import Matrices, Noise, picture, png
 
@@ -201,7 +201,11 @@ def test_roles_that_make_no_audit(given):
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=40), st.floats(0, 1), st.integers(0, 9))
 def test_split_is_a_partition_that_respects_groups(groups, share, seed):
     rows, groups = np.arange(len(groups)), np.array(groups)
-    first, rest = split(rows, groups, share, seed)
+    try:
+        first, rest = split(rows, groups, share, seed)
+    except lmia.LmiaError:  # no cut comes near, since a group is more than that
+        assert np.bincount(groups).max() > share * len(rows)
+        return
     assert sorted([*first, *rest]) == rows.tolist()
     assert not set(groups[first]) & set(groups[rest])
 
@@ -231,3 +235,22 @@ def test_groups_are_the_connected_components(rows):
     ).append_column("phash", pa.array(["0"] * len(rows), pa.string()))
     found = copies_of(table).groups
     assert [[a == b for b in names] for a in names] == [[a == b for b in found] for a in found]
+
+
+def test_a_group_that_is_most_of_a_side_is_not_cut_off_for_less():
+    groups = np.concatenate([np.zeros(800, int), np.arange(1, 201)])
+    for seed in range(20):
+        first, _ = split(np.arange(1000), groups, 0.3, seed)
+        assert len(first) == 200
+    halves = np.repeat([0, 1], 15)
+    assert len(split(np.arange(30), halves, 1 / 3, 0)[0]) == 15
+    with pytest.raises(
+        lmia.LmiaError, match=r"No 30% of 1,000 pairs can be cut off: .* 1 groups, the largest of 1,000"
+    ):
+        split(np.arange(1000), np.zeros(1000, int), 0.3, 0)
+
+
+def test_p_values_rest_on_one_calibration_pair_of_a_group():
+    groups = np.array([5, 9, 9, 9, 7, 5, 3])
+    roles = Roles((), pa.table({}), {"calibration": np.array([1, 2, 4, 3, 6])}, groups, (), ())
+    assert roles.calibrating.tolist() == [0, 2, 4]

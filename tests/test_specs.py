@@ -30,7 +30,7 @@ def test_a_sample_is_made_around_its_source():
     assert specs.source("noise:0:90?n=7").seed == 0
 
 
-@pytest.mark.parametrize("query", ["n=x", "n=-3", "n=", "seed=3", "n=3&seed=x"])
+@pytest.mark.parametrize("query", ["n=x", "n=-3", "n=", "seed=3", "n=3&seed=x", "n=²", "n=1&seed=²", f"n={'9' * 5000}"])
 def test_a_sample_that_is_none_is_refused(query):
     with pytest.raises(LmiaError, match=r"SPEC\?n=3000&seed=0"):
         specs.source_config(f"noise:0:90?{query}")

@@ -56,8 +56,8 @@ def table(reports: dict[Path, AuditReport]) -> Table:
     for folder, report in reports.items():
         for i, attack in enumerate(report.validity.adjusted):
             cells = (attack.raw, attack.adjusted, _blind(report), _twin(report, attack))
-            words = ("" if i else folder.name, attack.attack, *(_cell(cell) for cell in cells))
-            shown.add_row(*(Text(visible(word, lines=True)) for word in words))
+            words = ("" if i else visible(folder.name), visible(attack.attack), *(_cell(cell) for cell in cells))
+            shown.add_row(*map(Text, words))
     return shown
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
@@ -16,6 +17,7 @@ from lmia.commands import Parser
 from lmia.errors import LmiaError
 from lmia.picture import MAX_PIXELS, open_pair
 from lmia.recompute import Difference, Verification, verify
+from lmia.registry import Kind
 from lmia.report.run import Floats, Rows, Run, read_run
 from lmia.report.visible import visible
 from lmia.source import Pair, Rejected, Source
@@ -26,6 +28,9 @@ Recompute every number of a report from its scores.parquet, and name what differ
 
   lmia verify lmia-audit
   lmia verify lmia-audit --rescore 100      also run 100 of its pairs through the model again
+
+--rescore opens the files and addresses that the report names, and makes only what installed plugins bring: no other class,
+no shell command, no folder to write to. `--trust-config` lifts that, for reports of your own.
 
 Exit code 0: the report follows from its scores. 2: it does not; what differs is printed."""
 
@@ -46,6 +51,12 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("run", type=Path, help="folder of a finished audit")
     parser.add_argument("--rescore", type=int, default=0, metavar="N", help="pairs to run through the model again")
     parser.add_argument("--seed", type=int, default=0, help="of the draw of these pairs (default 0)")
+    parser.add_argument(
+        "--trust-config",
+        action="store_true",
+        help="make whatever --rescore finds named in the report, as it is written, shell commands included: only for reports "
+        "of your own",
+    )
     args = parser.parse_args(argv)
     if min(args.rescore, args.seed) < 0:
         raise LmiaError("--rescore and --seed take no negative number.", "Give 0 or more.")
@@ -55,7 +66,7 @@ def main(argv: Sequence[str]) -> int:
     _print(run, found)
     if args.rescore:
         drawn = draw(run, args.rescore, args.seed)
-        differences += rescored(run, drawn)
+        differences += rescored(run, drawn, args.trust_config)
         print(f"{len(drawn):,} pairs were run through the model again.")
     for line in _lines(differences):
         print(visible(line))
@@ -101,24 +112,25 @@ def draw(run: Run, n: int, seed: int = 0) -> Rows:
     return rows.only(np.sort(np.random.default_rng(seed).permutation(len(rows))[:n]))
 
 
-def rescored(run: Run, drawn: Rows) -> list[Difference]:
+def rescored(run: Run, drawn: Rows, trusted: bool = False) -> list[Difference]:
     """Run pairs through a run's model again, and compare their cosines with those written.
 
     Args:
         run: whose config names the model and the data.
         drawn: m of its rows, each pair once.
+        trusted: whether to make what the report names, whatever it is.
 
     Returns:
         the pairs that are gone or have another cosine, and whether the model is another.
 
     Raises:
-        LmiaError: the config names a model or data that cannot be made.
+        LmiaError: the config names a model or data that cannot be made, or that take trust to make.
     """
-    target = cast("Target", specs.build("target", _named(run, "model", "target"))).eval()
+    target = cast("Target", _made(run, "model", "target", trusted)).eval()
     found = []
     if target.fingerprint() != run.report.target.get("fingerprint"):
         found.append(Difference("target", "the model that the config names is not the one that was audited"))
-    distance = _distances(run, drawn, target)
+    distance = _distances(run, drawn, target, trusted)
     near = _NEAR[target.precision]
     if (gone := np.isinf(distance)).any():
         found.append(Difference("data", "no longer holds these pairs, or they no longer open", drawn.names(gone)))
@@ -128,27 +140,32 @@ def rescored(run: Run, drawn: Rows) -> list[Difference]:
     return found
 
 
-def _distances(run: Run, drawn: Rows, target: Target) -> Floats:
+def _distances(run: Run, drawn: Rows, target: Target, trusted: bool) -> Floats:
     """Measure how far each drawn pair's cosine lies from what the model gives, `(m,)`; infinite where no such pair is found.
 
     Keys may be used twice in the data; the audit numbered the later ones (`a#2`), and the nearest of them counts.
     """
     data = run.report.config.get("data")
     given = data.get("max_pixels") if isinstance(data, Mapping) else None
-    most = given if isinstance(given, int) else MAX_PIXELS
+    most = given if isinstance(given, int) and (trusted or given < MAX_PIXELS) else MAX_PIXELS
     distance = np.full(len(drawn), np.inf)
     wanted: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     for i, (role, key) in enumerate(zip(drawn.role, drawn.key, strict=True)):
         for name in {key, key.rpartition("#")[0] or key}:
             wanted[_source(run, role)][name].append(i)
     for role, rows in wanted.items():
-        source = cast("Source", specs.build("source", _named(run, "data", role)))
-        for record in (record for shard in source.shards() for record in source.read(shard)):
+        source = cast("Source", _made(run, "data", role, trusted))
+        for record in _records(source, f"data.{role}"):
             name = record.key.encode("utf-8", "backslashreplace").decode("utf-8")
             cosine = _cosine(target, record, most) if isinstance(record, Pair) and name in rows else None
             for i in rows[name] if cosine is not None else []:
                 distance[i] = min(distance[i], abs(cosine - drawn.cosine[i]))
     return distance
+
+
+def _records(source: Source, where: str) -> Iterator[Pair | Rejected]:
+    with _as_reported(where):
+        yield from (record for shard in source.shards() for record in source.read(shard))
 
 
 def _cosine(target: Target, pair: Pair, max_pixels: int) -> float | None:
@@ -169,12 +186,34 @@ def _source(run: Run, role: str) -> str:
     return "known_nonmembers" if isinstance(data, Mapping) and data.get("known_nonmembers") else "nonmembers"
 
 
-def _named(run: Run, section: str, key: str) -> Mapping[str, object]:
+def _made(run: Run, section: str, key: str, trusted: bool) -> object:
+    """Make the model or a role's data as the report's config names it; unless that is trusted, only of what is installed."""
     part = run.report.config.get(section)
     config = part.get(key) if isinstance(part, Mapping) else None
+    kind: Kind = "target" if section == "model" else "source"
     if not isinstance(config, Mapping) or "class_path" not in config:
         raise LmiaError(
             f"The report's config names no {section}.{key} that can be made again: {config!r:.60}.",
             "Leave --rescore out; the numbers are verified without it.",
         )
-    return config
+    if not trusted and (wish := specs.oversteps(kind, config)):
+        raise LmiaError(
+            f"The report's config asks for {wish}, as its {section}.{key}.",
+            "Leave --rescore out; if the report is your own, --trust-config makes it as it is written.",
+        )
+    with _as_reported(f"{section}.{key}"):
+        return specs.build(kind, config)
+
+
+@contextmanager
+def _as_reported(where: str) -> Iterator[None]:
+    """Say in a sentence that what a report names does not work: its options may be of any type."""
+    try:
+        yield
+    except LmiaError:
+        raise
+    except Exception as error:
+        raise LmiaError(
+            f"The report's {where} does not work: {type(error).__name__}: {error!s:.200}.",
+            "Leave --rescore out; the numbers are verified without it.",
+        ) from error

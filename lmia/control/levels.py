@@ -14,7 +14,7 @@ from lmia.evidence import auroc, tpr_at_fpr
 from lmia.evidence.auc import p_above
 from lmia.evidence.estimate import Estimate
 from lmia.evidence.results import TPR
-from lmia.report.run import Rows, Run
+from lmia.report.run import Run
 
 
 @dataclass(frozen=True)
@@ -112,15 +112,10 @@ def of_audit(run: Run, seed: int, levels: Sequence[int], alpha: float) -> list[L
         times = torch.from_numpy(np.where(sides.role == "members", sides.repeats, 0).astype(np.int64))
         fprs = [tpr.fpr for tpr in one.tprs]
         tests = len(levels) * len(attacks)
-        scores = torch.from_numpy(sides.score)
-        found += judged(scores, times, _groups(sides), levels, alpha, tests, fprs, seed, one.name)
+        scores, groups = torch.from_numpy(sides.score), sides.groups()
+        same = None if groups is None else torch.from_numpy(groups)
+        found += judged(scores, times, same, levels, alpha, tests, fprs, seed, one.name)
     return found
-
-
-def _groups(rows: Rows) -> Tensor | None:
-    names = [group or key for group, key in zip(rows.group, rows.key, strict=True)]
-    number = {name: i for i, name in enumerate(dict.fromkeys(names))}
-    return None if len(number) == len(names) else torch.tensor([number[name] for name in names])
 
 
 def shown(times: int, total: int, batch: int) -> float:

@@ -210,6 +210,7 @@ def spoken(
     power: float = 0.9,
     alpha: float = 0.01,
     clusters: Clusters = APART,
+    attacks: int = 1,
 ) -> str:
     """Say in one sentence what so many pairs can show, and how surely they show the AUC that is looked for.
 
@@ -222,6 +223,7 @@ def spoken(
         power: of the first figure.
         alpha: chance of a false alarm.
         clusters: how the pairs of either side hang together.
+        attacks: how many are tried: the first of them must then pass alpha / attacks (Holm).
 
     Raises:
         ValueError: an argument is out of range.
@@ -234,14 +236,16 @@ def spoken(
         With 3 + 3 pairs not even an AUC of 1 is found in 90 % of audits like this one (power 0.9);
         an AUC of 0.51 in 0 % (at 1 false alarm in 100).
     """
-    smallest = detectable(members, nonmembers, power, alpha, clusters)
+    level = alpha / attacks
+    smallest = detectable(members, nonmembers, power, level, clusters)
     found = (
         "not even an AUC of 1 is" if smallest is None else f"an AUC of {ceil(smallest * 1000) / 1000:.3f} or more is"
     )
-    chance = _seen(detect, members, nonmembers, alpha, clusters)
+    chance = _seen(detect, members, nonmembers, level, clusters)
+    over = f" over {attacks} attacks" if attacks > 1 else ""
     return (
         f"With {members:,} + {nonmembers:,} pairs {found} found in {100 * power:g} % of audits like this one (power "
-        f"{power:g}); an AUC of {detect:g} in {100 * chance:.0f} % (at 1 false alarm in {1 / alpha:.4g})."
+        f"{power:g}); an AUC of {detect:g} in {100 * chance:.0f} % (at 1 false alarm in {1 / alpha:.4g}{over})."
     )
 
 

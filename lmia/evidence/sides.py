@@ -112,6 +112,25 @@ def as_groups(groups: Tensor | None, n: int) -> Tensor:
     return numbered
 
 
+def one_each(groups: Tensor | None, n: int) -> Tensor:
+    """Take the first sample of each group: copies of one sample are no new draws.
+
+    Args:
+        groups: (n,) integers, equal for duplicates; None where samples are independent.
+        n: how many samples.
+
+    Returns:
+        (k,) int64, ascending positions, one for each of k groups.
+
+    Example:
+        >>> one_each(torch.tensor([7, 5, 7, 9]), 4).tolist(), one_each(None, 2).tolist()
+        ([0, 1, 3], [0, 1])
+    """
+    numbered = as_groups(groups, n)
+    first = torch.full((int(numbered.max()) + 1 if n else 0,), n, dtype=torch.int64)
+    return first.scatter_reduce(0, numbered, torch.arange(n), "amin").sort().values
+
+
 def independent(groups: Tensor | None, n: int) -> float:
     """Say how many independent samples n grouped ones are worth, if those of a group say the same (Kish 1965).
 

@@ -16,11 +16,14 @@ from lmia.evidence.bounds import clopper_pearson, tail
 from lmia.evidence.estimate import Estimate
 from lmia.evidence.resampling import Floats, Ints, resample
 from lmia.evidence.results import TPR
-from lmia.evidence.sides import as_groups, as_truth, sides
+from lmia.evidence.sides import as_groups, as_truth, independent, sides
 from lmia.evidence.ties import across_ties
 
 NEEDED = 10
 """False positives that a threshold must rest on: n_nonmembers x fpr below it is not estimable."""
+
+CLUMPED = 2.0
+"""How many of those false positives may be copies of one another, on average."""
 
 FEW = 100
 """False positives below which an estimate carries a warning."""
@@ -122,7 +125,7 @@ def tpr_at_fpr(
 
     Returns:
         the TPR with its interval and the expected population FPR at its threshold; without an estimate where the
-        nonmembers are too few, n x fpr < 10.
+        nonmembers are too few, n x fpr < 10, or in groups that are worth fewer than half as many independent ones.
 
     Raises:
         ValueError: a score is NaN or infinite, or the shapes do not match.
@@ -142,16 +145,20 @@ def tpr_at_fpr(
     check_fprs([fpr], n, asked)
     if _short(n, fpr):
         return TPR(fpr, None, None, f"not estimable: needs {_needed(fpr)} nonmembers, has {n}")
+    owners = None if groups is None else _owners(groups, labels)
+    worth = n if owners is None else independent(torch.from_numpy(owners[1]), n)
+    if _short(CLUMPED * worth, fpr):
+        said = f"not estimable: needs {ceil(_needed(fpr) / CLUMPED)} independent nonmembers, has {worth:.0f}"
+        return TPR(fpr, None, None, f"{said} ({n} in groups)")
     threshold = _threshold(nonmembers, fpr)
     hits, false = int((members > threshold).sum()), int((nonmembers > threshold).sum())
-    owners = None if groups is None else _owners(groups, labels)
     value = hits / len(members)
     both = members.numpy(), nonmembers.numpy()
     low, high, method = _interval(*both, owners, fpr, value, confidence, bootstraps, seed)
     estimate = Estimate(value, min(low, value), max(high, value), confidence, method, len(scores))
-    allowed = floor(n * fpr + 1e-9)
-    note = f"rests on {allowed} false positives at most (fewer than {FEW}): uncertain" if n * fpr < FEW else ""
-    return TPR(fpr, estimate, (false + 1) / (n + 1), note)
+    allowed = floor(worth * fpr + 1e-9)
+    note = f"rests on {allowed} false positives at most (fewer than {FEW}): uncertain" if worth * fpr < FEW else ""
+    return TPR(fpr, estimate, (false / n * worth + 1) / (worth + 1), note)
 
 
 def check_fprs(fprs: Sequence[float], n_nonmembers: int, asked: bool) -> None:
@@ -228,7 +235,7 @@ def _owners(groups: Tensor, labels: Tensor) -> tuple[Ints, Ints]:
     return where[truth].numpy(), where[~truth].numpy()
 
 
-def _short(n: int, fpr: float) -> bool:
+def _short(n: float, fpr: float) -> bool:
     return n * fpr < NEEDED - 1e-9
 
 
@@ -247,5 +254,5 @@ def _needed(fpr: float) -> int:
 def _threshold(nonmembers: Tensor, fpr: float) -> Tensor:
     """Find the lowest threshold v, to be used as score > v, whose empirical FPR is at most fpr."""
     n = len(nonmembers)
-    allowed = floor(n * fpr + 1e-9)
+    allowed = min(floor(n * fpr + 1e-9), n - 1)
     return nonmembers.kthvalue(n - allowed).values

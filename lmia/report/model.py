@@ -78,12 +78,14 @@ class SuspectSummary:
         n: how many suspects.
         smallest_p: the smallest p-value that the calibration set allows, 1/(m + 1).
         discoveries: how many suspects have q at most each level, by level as text, such as `0.05`.
+        named: how many have q at most .05 over the number of attacks: so many may the attack that names the most name.
         note: a caution in plain words, such as that no discovery is possible with so small a calibration set.
     """
 
     n: int
     smallest_p: float
     discoveries: Mapping[str, int]
+    named: int = 0
     note: str = ""
 
 
@@ -156,8 +158,7 @@ class Adjusted:
         adjusted: AUROC within strata of the blind score; None where no stratum holds both sides.
         p: one-sided, of `adjusted` being at most 0.5, by dealing labels anew within strata; corrected for the best of all
             attacks. None where it could not be had.
-        versus_blind: AUROC minus that of the strongest blind baseline, paired, on the pairs that no baseline was trained
-            on. Reported, and never sufficient.
+        versus_blind: AUROC minus the strongest blind baseline's, paired, on pairs no baseline was trained on; never sufficient.
     """
 
     attack: str

@@ -17,6 +17,9 @@ from lmia.report.model import AuditReport
 from lmia.report.scores import COLUMNS, TARGET, WORDS
 from lmia.report.scores import NAME as SCORES
 
+FOLDS = 128
+"""No audit has more: folds are written as int8, and every one takes a mask of all rows."""
+
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Words = NDArray[np.object_]
@@ -58,6 +61,12 @@ class Rows:
     def only(self, where: Mask | NDArray[np.int64]) -> Rows:
         """Return the rows at `where`."""
         return Rows(*(getattr(self, one.name)[where] for one in fields(self)))
+
+    def groups(self) -> NDArray[np.int64] | None:
+        """Number the groups of duplicates, `(n,)`; None where every pair is its own."""
+        names = [group or key for group, key in zip(self.group, self.key, strict=True)]
+        number = {name: i for i, name in enumerate(dict.fromkeys(names))}
+        return None if len(number) == len(names) else np.array([number[name] for name in names], np.int64)
 
     def folds(self) -> list[Mask]:
         """Return the rows of each fold; all of them where nothing was cross-fitted."""
@@ -131,6 +140,8 @@ def read_run(folder: Path) -> Run:
         if empty := [name for name in WORDS if name != "group" and found[name].null_count]:
             raise ValueError(f"rows without {empty[0]}")
         columns = {name: column.to_numpy() for name, column in found.items()}
+        if not (np.isnan(columns["fold"]) | np.isin(columns["fold"], range(FOLDS))).all():
+            raise ValueError(f"a fold is no whole number below {FOLDS}")
     except (OSError, KeyError, ValueError, pa.ArrowException) as error:
         raise LmiaError(
             f"'{path}' cannot be read: {error}.", "Give the folder of a finished audit, with report.json beside it."

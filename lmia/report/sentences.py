@@ -41,12 +41,12 @@ def target_name(report: AuditReport) -> str:
 
 def answer(report: AuditReport) -> str:
     """Answer the question, with the interval and with what the answer leaves open."""
+    void = report.verdict is not None and report.verdict.word == "void"
     if report.question == "leakage":
         found = [attack for attack in report.attacks if attack.status == "ran" and attack.auc is not None]
-        void = report.verdict is not None and report.verdict.word == "void"
         return _leakage(found, void) if found else _nothing(report)
     judged = [attack for attack in report.attacks if attack.status == "ran" and attack.suspects is not None]
-    return _use(judged) if judged else _nothing(report)
+    return _use(judged, len(report.attacks), void) if judged else _nothing(report)
 
 
 def strongest(attacks: Sequence[AttackResult]) -> AttackResult | None:
@@ -217,24 +217,42 @@ def _beyond_cosine(best: AttackResult) -> str:
     return f" That is {word} what the plain cosine similarity gives (difference in AUC {signed(gain)})."
 
 
-def _use(judged: Sequence[AttackResult]) -> str:
-    best = max(judged, key=lambda attack: discoveries(attack) or 0)
-    most, n = discoveries(best) or 0, best.suspects.n if best.suspects else 0
+def _use(judged: Sequence[AttackResult], asked: int, void: bool) -> str:
+    """Answer from who is named by the attack that names the most; that it was picked is in the level (Bonferroni)."""
+    best = max(judged, key=lambda attack: (_named(attack), discoveries(attack) or 0))
+    most, alone, n = _named(best), discoveries(best) or 0, best.suspects.n if best.suspects else 0
     of = "the attack" if len(judged) == 1 else f"any of {len(judged)} attacks"
-    if most == 0:
+    level = f"q <= {0.05 / asked:.2g}"
+    if alone == 0:
         smallest = min(attack.suspects.smallest_p for attack in judged if attack.suspects)
         return (
             f"Not shown: none of the {count(n)} pairs stands out by {of} (q <= {LEVEL}). That is no proof that they were "
             f"not used. The smallest p-value that these known non-members allow is {smallest:.3g}."
         )
-    said = f"{best.name}" if len(judged) == 1 else f"{best.name}, which names the most of {len(judged)} attacks"
-    others = "; ".join(f"{attack.name} {discoveries(attack)}" for attack in judged if attack is not best)
+    if most == 0:
+        return (
+            f"Not settled: {best.name} names {count(alone)} of the {count(n)} pairs (q <= {LEVEL}). But the one of {asked} "
+            f"attacks that names the most is wrong more often than a single attack is: corrected for that ({level}), none "
+            "stands out."
+        )
+    said = f"{best.name}" if asked == 1 else f"{best.name}, which names the most of {asked} attacks"
+    if void:
+        return (
+            f"No answer: {count(most)} of the {count(n)} pairs rank far above the known non-members, by {said} ({level}), "
+            "but the two cannot be compared, for the reasons of the verdict, and p-values do not hold then. Nothing here "
+            "says whether any of these pairs was used."
+        )
+    others = "; ".join(f"{attack.name} {_named(attack)}" for attack in judged if attack is not best)
     return (
         f"For {count(most)} of the {count(n)} pairs it looks so: by {said}, they rank far above the known non-members "
-        f"(q <= {LEVEL}: among pairs named so, at most 1 in 20 is wrong on average, if suspects that were not used look "
-        "like the known non-members; this report does not test that)."
+        f"({level}: among pairs named so, at most 1 in 20 is wrong on average, if suspects that were not used look like "
+        "the known non-members; the report's checks may refute that, and cannot prove it)."
         + (f" By the others: {others}." if others else "")
     )
+
+
+def _named(attack: AttackResult) -> int:
+    return attack.suspects.named if attack.suspects else 0
 
 
 def _nothing(report: AuditReport) -> str:

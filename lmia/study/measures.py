@@ -39,8 +39,8 @@ class Found:
     training: Mapping[str, float]
     manifest: Path
 
-    def sides(self, repeated: bool = False) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-        """Return the attack's scores of members and of non-members; None where it has none.
+    def sides(self, repeated: bool = False) -> Sides | None:
+        """Return the attack's scores of members and of non-members; None where it has none, or a side is empty.
 
         Args:
             repeated: take only members that an epoch showed as often as any.
@@ -48,35 +48,67 @@ class Found:
         rows = self.run.attacks.get(self.attack.name)
         if rows is None:
             return None
-        member = rows.role == "members"
+        member, nonmember = rows.role == "members", rows.role == "nonmembers"
         if repeated:
             known = read(self.manifest)
             most = {key for key, times in zip(known.keys, known.repeats, strict=True) if times == known.repeats.max()}
             member &= np.array([key in most for key in rows.key], bool)
-        return rows.score[member], rows.score[rows.role == "nonmembers"]
+        if not member.any() or not nonmember.any():
+            return None
+        mine = rows.only(member | nonmember)
+        return Sides(mine.score, mine.role == "members", mine.groups())
 
 
-def gap(members: NDArray[np.float64], nonmembers: NDArray[np.float64], confidence: float) -> Estimate:
-    """Estimate how much higher members' cosines are in the mean; Welch's interval, by normal quantiles.
+@dataclass(frozen=True)
+class Sides:
+    """The scores of members and of non-members.
 
     Args:
-        members: `(n,)` cosines, two or more.
-        nonmembers: `(m,)` cosines, two or more.
+        scores: `(n,)`.
+        member: `(n,)`, some of each.
+        groups: `(n,)` equal for duplicates; None where every pair is its own.
+    """
+
+    scores: NDArray[np.float64]
+    member: NDArray[np.bool_]
+    groups: NDArray[np.int64] | None = None
+
+    def tensors(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+        """Return scores, labels and groups as `lmia.evidence` takes them."""
+        groups = None if self.groups is None else torch.from_numpy(self.groups)
+        return torch.from_numpy(self.scores), torch.from_numpy(self.member), groups
+
+
+def gap(sides: Sides, confidence: float) -> Estimate:
+    """Estimate how much higher members' cosines are in the mean; Welch's interval, by normal quantiles, duplicates as one.
+
+    Args:
+        sides: the cosines.
         confidence: nominal coverage.
 
     Example:
-        >>> print(gap(np.array([0.3, 0.5]), np.array([0.1, 0.3]), 0.95))
+        >>> print(gap(Sides(np.array([0.3, 0.5, 0.1, 0.3]), np.array([True, True, False, False])), 0.95))
         0.200 [-0.077, 0.477]
     """
-    value = float(members.mean() - nonmembers.mean())
-    error = math.sqrt(members.var(ddof=1) / len(members) + nonmembers.var(ddof=1) / len(nonmembers))
-    half = float(norm.ppf(0.5 + confidence / 2)) * error
-    return Estimate(value, value - half, value + half, confidence, "Welch", len(members) + len(nonmembers))
+    (first, above), (second, below) = (_mean(sides, side) for side in (sides.member, ~sides.member))
+    half = float(norm.ppf(0.5 + confidence / 2)) * math.sqrt(above + below)
+    method = "Welch" if sides.groups is None else "Welch, clustered by duplicate group"
+    return Estimate(first - second, first - second - half, first - second + half, confidence, method, len(sides.scores))
+
+
+def _mean(sides: Sides, side: NDArray[np.bool_]) -> tuple[float, float]:
+    """Return a side's mean, and the variance of that mean: from sums over groups, G / (G - 1) for having taken the mean off."""
+    scores = sides.scores[side]
+    groups = np.arange(len(scores)) if sides.groups is None else np.unique(sides.groups[side], return_inverse=True)[1]
+    sums = np.bincount(groups, scores - scores.mean())
+    if (n := len(sums)) == 1:
+        return float(scores.mean()), math.inf
+    return float(scores.mean()), n / (n - 1) * float((sums**2).sum()) / len(scores) ** 2
 
 
 def _gap(found: Found) -> Value:
     sides = found.sides() if found.attack.name == "csa" else None
-    return None if sides is None else gap(*sides, found.run.report.confidence)
+    return None if sides is None else gap(sides, found.run.report.confidence)
 
 
 def _judged(name: str) -> Callable[[Found], Value]:
@@ -187,20 +219,14 @@ def measured(name: str, found: Found) -> Value:
 
 
 def _area(found: Found, repeated: bool) -> Estimate | None:
-    sides = found.sides(repeated)
-    if sides is None or not all(map(len, sides)):
+    if (sides := found.sides(repeated)) is None:
         return None
-    return auroc(*_labelled(*sides), confidence=found.run.report.confidence)
+    return auroc(*sides.tensors(), confidence=found.run.report.confidence)
 
 
 def _share(found: Found, fpr: float) -> Estimate | None:
-    sides = found.sides(repeated=True)
-    if sides is None or not all(map(len, sides)):
+    if (sides := found.sides(repeated=True)) is None:
         return None
+    scores, labels, groups = sides.tensors()
     report = found.run.report
-    return tpr_at_fpr(*_labelled(*sides), fpr, confidence=report.confidence, seed=report.seed).estimate
-
-
-def _labelled(members: NDArray[np.float64], nonmembers: NDArray[np.float64]) -> tuple[torch.Tensor, torch.Tensor]:
-    scores = torch.from_numpy(np.concatenate([members, nonmembers]))
-    return scores, torch.arange(len(scores)) < len(members)
+    return tpr_at_fpr(scores, labels, fpr, groups, confidence=report.confidence, seed=report.seed).estimate

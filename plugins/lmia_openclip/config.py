@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from pathlib import Path
 
 from lmia import LmiaError
 from lmia_openclip.preprocessing import Config, complete
 
+LONGEST = 1 << 12
+"""Tokens of a text: fifty times those of any model that is known. A causal tower's mask is a square of them."""
+
 _MOST = {"": 1 << 22, "layers": 256, "mlp_ratio": 64, "width": 1 << 14, "embed_dim": 1 << 14, "image_size": 1 << 12}
+_MOST |= {"context_length": LONGEST}
 """The largest numbers of a configuration: well above those of any model that is known."""
+
+_DEEPEST = 16
+"""Lists and objects within one another; those of open_clip's own models lie three deep."""
 
 _WHOLE = {
     "layers",
@@ -98,6 +106,31 @@ def check_size(config: Mapping[str, object]) -> None:
                 raise ValueError(f"{name} is {number}, which is no whole number")
 
 
+def check_parts(config: Mapping[str, object]) -> None:
+    """Refuse what builds and breaks at the first picture or text, and towers whose description lies on a hub.
+
+    Args:
+        config: a model's configuration.
+
+    Raises:
+        ValueError: a tower returns its tokens where nobody takes them, or the other way round, or is a hub's.
+
+    Example:
+        >>> check_parts({"vision_cfg": {"timm_model_name": "hf-hub:org/name"}, "text_cfg": {}})
+        Traceback (most recent call last):
+            ...
+        ValueError: timm_model_name is 'hf-hub:org/name', which is no name of timm's own
+    """
+    wanted = "multimodal_cfg" in config
+    for part in ("vision_cfg", "text_cfg"):
+        tower = config[part]
+        assert isinstance(tower, Mapping)  # it was looked at
+        if bool(tower.get("output_tokens")) != wanted and (part == "vision_cfg" or config.get("custom_text")):
+            raise ValueError(f"output_tokens of {part} is {not wanted}, which CoCa alone can have, and has to")
+        if re.search("[:/]", name := str(tower.get("timm_model_name"))):
+            raise ValueError(f"timm_model_name is {name!r:.80}, which is no name of timm's own")
+
+
 def _json(path: Path) -> Config:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -109,4 +142,17 @@ def _json(path: Path) -> Config:
         raise LmiaError(f"'{path}' is no JSON file: {error}", "Mend or replace it.") from error
     if not isinstance(found, dict):
         raise LmiaError(f"'{path}' holds no JSON object.", "Mend or replace it.")
+    if _deeper(found, _DEEPEST):
+        raise LmiaError(f"'{path}' holds lists or objects more than {_DEEPEST} deep.", "No model's are; replace it.")
     return found
+
+
+def _deeper(found: object, levels: int) -> bool:
+    inner = [found]
+    for _ in range(levels):
+        inner = [value for one in inner for value in _inside(one)]
+    return any(isinstance(one, dict | list) for one in inner)
+
+
+def _inside(one: object) -> Iterable[object]:
+    return one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()

@@ -59,6 +59,31 @@ def fetch(repo: str, filenames: Sequence[str], what: str, remedy: str, cache_dir
     )
 
 
+def cached(repo: str, filename: str, who: str) -> Path:
+    """Return a file that the cache holds; the hub is not asked, since the user did not name `repo`: `who` did.
+
+    Raises:
+        LmiaError: the cache does not hold it.
+
+    Example:
+        >>> cached("no such", "config.json", "model")
+        Traceback (most recent call last):
+            ...
+        lmia.errors.LmiaError: 'model' needs config.json of 'no such', which is not in the hub's cache.
+        Nothing is fetched by a folder's word. Where you trust that name: hf download 'no such' config.json
+    """
+    try:
+        found = huggingface_hub.try_to_load_from_cache(repo, filename)
+    except HFValidationError:
+        found = None
+    if isinstance(found, str):
+        return Path(found)
+    raise LmiaError(
+        f"'{who}' needs {filename} of '{repo}', which is not in the hub's cache.",
+        f"Nothing is fetched by a folder's word. Where you trust that name: hf download '{repo}' {filename}",
+    )
+
+
 def _is_there(repo: str, filename: str, what: str, remedy: str) -> bool:
     if constants.HF_HUB_OFFLINE:
         raise LmiaError(f"{what} are not in the cache, and HF_HUB_OFFLINE switches the hub off.", remedy)

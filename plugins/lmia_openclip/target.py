@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from copy import deepcopy
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 
 from lmia import LmiaError, Target, TargetFacts
 from lmia_openclip import text, weights
-from lmia_openclip.config import check_size
+from lmia_openclip.config import check_parts, check_size
 from lmia_openclip.preprocessing import Preprocessing, describe
 from lmia_openclip.recipe import Activation, Recipe, write
 from lmia_openclip.resizing import Resizer, Resizing, Step
@@ -81,7 +82,7 @@ class OpenCLIP(Target):
         self.model: open_clip.CLIP = _build(self._recipe, seed)
         if self._recipe.checkpoint:
             weights.load(self.model, self._recipe.checkpoint, exact=not self._recipe.released)
-        self._scale, self._bias = _head(self.model)
+        self._scale, self._bias = _head(self.model, self._recipe.name)
         self.model.to(_DTYPES[precision])
         steps, mean, std = _steps(self._recipe, self.model.visual.image_size)
         self._resizer = Resizer(steps, resizing)
@@ -133,7 +134,7 @@ class OpenCLIP(Target):
         twin._recipe = replace(self._recipe, checkpoint=None, name=name)
         twin._seed = seed
         twin.model = _build(self._recipe, seed)
-        twin._scale, twin._bias = _head(twin.model)
+        twin._scale, twin._bias = _head(twin.model, name)
         twin.model.to(device=self.mean.device, dtype=_DTYPES[self._precision])
         return twin.eval()
 
@@ -200,13 +201,14 @@ def _build(recipe: Recipe, seed: int) -> open_clip.CLIP:
     if words.get("hf_model_name"):
         text.need_transformers(str(words["hf_model_name"]))
     config["vision_cfg"] = {**vision, "timm_model_pretrained": False}
-    config["text_cfg"] = {**words, "hf_model_pretrained": False}
+    config["text_cfg"] = {**text.described_here(words, recipe.folder), "hf_model_pretrained": False}
     custom = config.pop("custom_text", False) or "hf_model_name" in words
     kind = open_clip.CoCa if "multimodal_cfg" in config else open_clip.CustomTextCLIP
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         try:
             check_size(config)
+            check_parts({**config, "custom_text": custom})
             if recipe.checkpoint:
                 _check_room(partial(kind if custom else open_clip.CLIP, **config), recipe.checkpoint)
             return (kind if custom else open_clip.CLIP)(**config)
@@ -218,15 +220,22 @@ def _build(recipe: Recipe, seed: int) -> open_clip.CLIP:
 def _check_room(make: Callable[[], nn.Module], checkpoint: Path) -> None:
     """Raise a ValueError where a model is far larger than its weights' file: memory would be filled for nothing."""
     with suppress(RuntimeError), torch.device("meta"):  # some towers ask a tensor for its number, and here it has none
-        numbers = sum(parameter.numel() for parameter in make().parameters())
+        model = make()
+        numbers = sum(tensor.numel() for tensor in (*model.parameters(), *model.buffers()))
         if numbers > 4 * checkpoint.stat().st_size:
             raise ValueError(f"it has {numbers:,} numbers, its weights {checkpoint.stat().st_size:,} bytes")
 
 
-def _head(model: open_clip.CLIP) -> tuple[float, float | None]:
+def _head(model: open_clip.CLIP, name: str) -> tuple[float, float | None]:
     """Read the loss's factor (exponentiated) and bias, before a low precision rounds them."""
     bias = getattr(model, "logit_bias", None)
-    return model.logit_scale.exp().item(), None if bias is None else bias.item()
+    factor, added = model.logit_scale.exp().item(), None if bias is None else bias.item()
+    if not (math.isfinite(factor) and math.isfinite(added or 0)):
+        raise LmiaError(
+            f"The weights of {name} are no training's: logit_scale {model.logit_scale.item():g}, logit_bias {added}.",
+            "A factor of e**logit_scale on cosines, and its bias, are finite numbers; take other weights.",
+        )
+    return factor, added
 
 
 def _steps(recipe: Recipe, size: int | tuple[int, int]) -> tuple[list[Step], Tensor, Tensor]:

@@ -21,11 +21,11 @@ from torch import Tensor, nn
 
 from lmia import LmiaError
 from lmia_openclip import hub
+from lmia_openclip.config import LONGEST
 
 Tokenizer = Callable[[Sequence[str]], Tensor]
 Clean = Callable[[str], str]
 _CONTEXT = 77
-_LONGEST = 1 << 16
 _REMEMBERED = 1 << 18  # words
 # What a tokenizer may be told by a configuration from anywhere. Left out with intent: `trust_remote_code`, which runs
 # code, and `reduction_mask`, which drops words at random.
@@ -65,8 +65,8 @@ def tokenizer(config: Mapping[str, object], folder: Path | None, cache_dir: str 
             f"Allowed are {', '.join(sorted(_OPTIONS))}; drop the rest.",
         )
     length, name = context_length(config), config.get("hf_tokenizer_name")
-    if not 0 < length <= _LONGEST:
-        raise LmiaError(f"The model's context_length is {length}.", f"Give one from 1 to {_LONGEST:,}.")
+    if not 0 < length <= LONGEST:
+        raise LmiaError(f"The model's context_length is {length}.", f"Give one from 1 to {LONGEST:,}.")
     if not name:
         return _clips_own(config, length, options)
     need_transformers(str(name))
@@ -159,6 +159,25 @@ def need_transformers(name: str) -> None:
     """
     if find_spec("transformers") is None:
         raise LmiaError(f"The model's text part '{name}' needs the package transformers.", "pip install transformers")
+
+
+def described_here(config: Mapping[str, object], folder: Path | None) -> Mapping[str, object]:
+    """Return a `text_cfg` that a folder's model is built of without a word to a hub: the user has named none.
+
+    Args:
+        config: the `text_cfg`, which may name a text tower of transformers.
+        folder: the model's own folder; None where the user named a hub's model or an architecture.
+
+    Raises:
+        LmiaError: transformers' description of that tower is not in the hub's cache.
+
+    Example:
+        >>> described_here({"width": 8}, Path("model"))
+        {'width': 8}
+    """
+    if folder is None or not (name := config.get("hf_model_name")):
+        return config
+    return {**config, "hf_model_name": str(hub.cached(str(name), "config.json", str(folder)).parent)}
 
 
 def _transformers_tokenizer(

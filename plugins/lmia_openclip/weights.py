@@ -15,6 +15,7 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from lmia import LmiaError
+from lmia_openclip.pickles import check_tuples
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
 _KEYS = 3  # how many keys of each kind an error names
@@ -94,6 +95,7 @@ def _safetensors_shapes(path: Path) -> dict[str, tuple[int, ...]]:
 
 
 def _torch_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    check_tuples(path)
     with warnings.catch_warnings(action="ignore"):  # of unusual pickles: refused below, or harmless
         found = torch.load(path, map_location="meta", weights_only=True)
     state = found.get("state_dict", found) if isinstance(found, Mapping) else {}

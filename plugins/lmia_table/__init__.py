@@ -26,6 +26,8 @@ NAMES = {
     "url": ("url",),
 }
 """What columns are usually called; of several, the first counts."""
+PATH = 1000
+"""Letters of an image's path that are part of a key: the row's number behind them tells keys apart, and is not to be lost."""
 
 
 @dataclass(frozen=True)
@@ -214,7 +216,7 @@ def _record(layout: _Layout, root: Path, number: int, row: Row) -> lmia.Pair | l
         return lmia.Rejected(f"#{number + 1}", row)
     cells = {role: row.get(column) for role, column in layout.columns.items()}
     path = path_of(cells["image"])
-    key = f"{clean(path or '')}#{number + 1}"
+    key = f"{clean(path or '')[:PATH]}#{number + 1}"
     if "key" in cells:
         given = cells["key"]
         if isinstance(given, bool) or not isinstance(given, str | int | float) or given == "" or given != given:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
-
-from webdataset.tariterators import group_by_keys
 
 import lmia
 from lmia_webdataset.address import (
@@ -19,13 +17,14 @@ from lmia_webdataset.address import (
     expand,
     is_file,
     is_folder,
+    is_pipe,
     is_remote,
     looks_like_tar,
     open_shard,
 )
 from lmia_webdataset.remote import cannot_be_read, server_facts
 from lmia_webdataset.shelf import Copying, Shelf
-from lmia_webdataset.tar import Tar, Unreadable
+from lmia_webdataset.tar import Files, Tar, Unreadable
 
 IMAGE_BYTES = 512 << 20
 TEXT_BYTES = 1 << 20
@@ -103,15 +102,14 @@ class WebDataset(lmia.Source):
         Raises:
             lmia.LmiaError: the shard is not this source's, or its file or server fails.
         """
-        seen: set[str] = set()
+        seen: set[bytes] = set()
         for record in self._records(shard, self._label(shard), headers_only=False):
             if isinstance(record, lmia.Rejected):
                 yield record
-            elif record.key in seen:
-                yield lmia.Rejected(record.key, "duplicate key")
-            else:
-                seen.add(record.key)
-                yield record
+                continue
+            name = blake2b(record.key.encode(), digest_size=16).digest()
+            yield lmia.Rejected(record.key, "duplicate key") if name in seen else record
+            seen.add(name)
 
     def count(self, shard: str) -> int:
         """Count a shard's records by its tar headers; a local plain tar is skipped through without reading it."""
@@ -123,7 +121,7 @@ class WebDataset(lmia.Source):
         facts: object = shard
         if is_remote(shard):
             facts = (shard, server_facts(shard))
-        elif not shard.startswith("pipe:"):
+        elif not is_pipe(shard):
             try:
                 facts = (str(Path(shard).resolve()), Path(shard).stat().st_size, Path(shard).stat().st_mtime_ns)
             except OSError as error:
@@ -141,7 +139,7 @@ class WebDataset(lmia.Source):
         url, times = Counter(urls).most_common(1)[0]
         if times > 1:
             raise lmia.LmiaError(f"The shard '{url}' is named {times} times.", "Name each shard once.")
-        missing = [url for url in urls if not url.startswith("pipe:") and not is_remote(url) and not is_file(url)]
+        missing = [url for url in urls if not is_pipe(url) and not is_remote(url) and not is_file(url)]
         if missing:
             raise lmia.LmiaError(
                 f"The shard '{missing[0]}' is not a file ({len(missing)} of {len(urls)} shards are missing).",
@@ -157,31 +155,24 @@ class WebDataset(lmia.Source):
     def _records(self, shard: str, label: str, headers_only: bool) -> Iterator[lmia.Pair | lmia.Rejected]:
         image, text = self.image_key.lower().split(";"), self.text_key.lower().split(";")
         limits = {"json": TEXT_BYTES} | dict.fromkeys(text, TEXT_BYTES) | dict.fromkeys(image, IMAGE_BYTES)
-        repeated: list[Exception] = []
-
-        def note(error: Exception) -> bool:
-            repeated.append(error)
-            return True
-
-        with closing(open_shard(shard, self._shelf)) as raw:
-            tar = Tar(raw, shard, {} if headers_only else limits)
-            for sample in group_by_keys(tar, suffixes=set(limits), handler=note):
-                key = f"{label}/{clean(sample['__key__'])}"
-                record = lmia.Rejected(key, "") if headers_only else self._record(sample, key, image, text)
+        with closing(open_shard(shard, self._shelf, self.allow_pipe)) as raw:
+            tar = Tar(raw, shard, limits, headers_only)
+            for found in tar:
+                key = f"{label}/{clean(found.key)}"
+                if isinstance(found, lmia.Rejected):
+                    yield lmia.Rejected(key, found.reason)
+                    continue
+                record = lmia.Rejected(key, "") if headers_only else self._record(found.files, key, image, text)
                 # The last sample of a broken tar lacks what was to follow: that is the tar's fault, not its own.
                 yield lmia.Rejected(key, tar.fault) if tar.fault and isinstance(record, lmia.Rejected) else record
-                if repeated:
-                    repeated.clear()
+                if found.repeated:
                     yield lmia.Rejected(key, "duplicate key")
-            yield from (lmia.Rejected(f"{label}/{clean(name)}", "not named KEY.ENDING") for name in tar.nameless)
             if tar.fault:
                 yield lmia.Rejected(label, tar.fault)
             elif isinstance(raw, Copying):
                 raw.keep()
 
-    def _record(
-        self, sample: dict[str, object], key: str, image: list[str], text: list[str]
-    ) -> lmia.Pair | lmia.Rejected:
+    def _record(self, sample: Files, key: str, image: list[str], text: list[str]) -> lmia.Pair | lmia.Rejected:
         try:
             data = _bytes(sample, image, "no image")
             about = _json(sample)
@@ -207,7 +198,7 @@ class _UnfitError(Exception):
         self.reason = reason
 
 
-def _bytes(sample: Mapping[str, object], endings: Sequence[str], missing: str) -> bytes:
+def _bytes(sample: Files, endings: Sequence[str], missing: str) -> bytes:
     data = next((sample[ending] for ending in endings if ending in sample), None)
     if isinstance(data, Unreadable):
         raise _UnfitError(data.reason)
@@ -224,7 +215,7 @@ def _decode(data: bytes) -> str:
     return text.removesuffix("\n").removesuffix("\r")
 
 
-def _json(sample: Mapping[str, object]) -> dict[str, object]:
+def _json(sample: Files) -> dict[str, object]:
     if "json" not in sample:
         return {}
     try:

@@ -49,6 +49,16 @@ def clean(text: object) -> str:
     return str(text).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+def is_pipe(url: str) -> bool:
+    """Tell whether a shard is a shell command's output.
+
+    Example:
+        >>> is_pipe("pipe:cat a.tar"), is_pipe("./pipe:cat a.tar")
+        (True, False)
+    """
+    return url.startswith("pipe:")
+
+
 def bare(url: str) -> str:
     """Return an address without its query.
 
@@ -66,7 +76,7 @@ def looks_like_tar(part: str) -> bool:
         >>> [looks_like_tar(part) for part in ("{a,b}.tar", "x/{1.tgz,2.tgz}", "pipe:cat a", "a.csv")]
         [True, True, True, False]
     """
-    return part.startswith("pipe:") or bare(part).rstrip("}").endswith(TAR)
+    return is_pipe(part) or bare(part).rstrip("}").endswith(TAR)
 
 
 def is_remote(url: str) -> bool:
@@ -76,7 +86,7 @@ def is_remote(url: str) -> bool:
         >>> is_remote("s3://bucket/a.tar"), is_remote("a.tar"), is_remote("pipe:curl https://host/a.tar")
         (True, False, False)
     """
-    return "://" in url and not url.startswith("pipe:")
+    return "://" in url and not is_pipe(url)
 
 
 def is_file(url: str) -> bool:
@@ -111,15 +121,24 @@ def expand(part: str, allow_pipe: bool) -> list[str]:
         raise lmia.LmiaError(
             f"The pattern '{part}' cannot be expanded: {error}.", "Check its braces: 'data/{000..009}.tar'."
         ) from error
-    if not allow_pipe and any(url.startswith("pipe:") for url in urls):
-        raise lmia.LmiaError(
-            f"'{part}' would run a shell command.", "Set allow_pipe: true in the source's init_args if you trust it."
-        )
-    return [match for url in urls for match in _matches(url.removeprefix("file://"))]
+    if not allow_pipe and any(map(is_pipe, urls)):
+        raise _would_run(part)
+    return [match for url in urls for match in ([url] if is_pipe(url) else _places(url))]
+
+
+def _places(url: str) -> list[str]:
+    """List what an address that is no command leads to; none of it becomes one, whatever its name."""
+    return [f"./{match}" if is_pipe(match) else match for match in _matches(url.removeprefix("file://"))]
+
+
+def _would_run(part: str) -> lmia.LmiaError:
+    return lmia.LmiaError(
+        f"'{part}' would run a shell command.", "Set allow_pipe: true in the source's init_args if you trust it."
+    )
 
 
 def _matches(url: str) -> list[str]:
-    if url.startswith("pipe:") or not glob.has_magic(bare(url)) or is_file(url):
+    if not glob.has_magic(bare(url)) or is_file(url):
         return [url]
     if is_remote(url):
         system, path = file_system(url)
@@ -146,19 +165,22 @@ def distinct(urls: Sequence[str]) -> dict[str, str]:
     return {url: clean(url) for url in urls}
 
 
-def open_shard(shard: str, shelf: Shelf | None = None) -> Readable:
+def open_shard(shard: str, shelf: Shelf | None = None, allow_pipe: bool = False) -> Readable:
     """Open a shard for reading from its beginning.
 
     Args:
         shard: its address.
         shelf: where copies of remote shards are kept, if they are.
+        allow_pipe: run its command, if it is one.
 
     Raises:
-        lmia.LmiaError: it cannot be opened.
+        lmia.LmiaError: it cannot be opened, or would run a command.
     """
+    if is_pipe(shard) and not allow_pipe:
+        raise _would_run(shard)
     if is_remote(shard):
         return shelf.open(shard) if shelf else Remote(shard)
     try:
-        return _Pipe(shard.removeprefix("pipe:")) if shard.startswith("pipe:") else Path(shard).open("rb")
+        return _Pipe(shard.removeprefix("pipe:")) if is_pipe(shard) else Path(shard).open("rb")
     except (OSError, ValueError) as error:
         raise cannot_be_read(shard, error) from error

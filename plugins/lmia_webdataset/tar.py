@@ -7,8 +7,8 @@ import io
 import re
 import tarfile
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import IO, cast
 
 from webdataset.tariterators import base_plus_ext
@@ -20,12 +20,39 @@ from lmia_webdataset.remote import Readable, cannot_be_read
 HEADER_BYTES = 16 << 10
 """What one member's headers may take: long names and pax records, which a hostile tar could grow without end."""
 
+NOTE = re.compile(r"__[^/]*__($|/)")
+"""Names that webdataset keeps for notes of its own, and does not read as samples."""
+
 
 @dataclass(frozen=True)
 class Unreadable:
     """Stands in a sample for a member that was not read."""
 
     reason: str
+
+
+Files = Mapping[str, bytes | Unreadable]
+"""What a sample holds, by ending in small letters."""
+
+
+@dataclass
+class Sample:
+    """The files of one key that stand together.
+
+    Args:
+        key: what their names begin with.
+        files: those whose endings are known; of two of one ending, the first.
+        repeated: there were two of one ending.
+    """
+
+    key: str
+    files: dict[str, bytes | Unreadable] = field(default_factory=dict)
+    repeated: bool = False
+
+    def add(self, ending: str, data: bytes | Unreadable) -> None:
+        """Take a file in."""
+        self.repeated |= ending in self.files
+        self.files.setdefault(ending, data)
 
 
 class _Whole:
@@ -100,34 +127,45 @@ class _Stream:
 
 
 class Tar:
-    """The files of a tar, one after the other, as webdataset's grouping wants them.
+    """The samples of a tar, grouped as webdataset does, and each file that can be in none, by its name, as it comes.
+
+    webdataset's own grouping leaves such files out, and passes over those that it takes for notes (`__NAME__/...`).
 
     Args:
         raw: the open shard.
         name: its address; what ends in `.gz` or `.tgz` is unpacked.
         limits: the endings to read, and how many bytes such a file may have; the data of others stays unread.
+        headers_only: read no file.
 
     Attributes:
-        nameless: the files that have no key and ending.
         fault: at the end, why it came too early: `truncated tar`, `damaged tar`, or nothing.
     """
 
-    def __init__(self, raw: Readable, name: str, limits: dict[str, int]) -> None:
+    def __init__(self, raw: Readable, name: str, limits: dict[str, int], headers_only: bool = False) -> None:
         self.stream = _Stream(raw, name)
         self.limits = limits
-        self.nameless: list[str] = []
+        self.headers_only = headers_only
         self.fault = ""
         self._broken = ""
 
-    def __iter__(self) -> Iterator[dict[str, object]]:
+    def __iter__(self) -> Iterator[Sample | lmia.Rejected]:
+        sample: Sample | None = None
         for member in self._members():
-            ending = base_plus_ext(member.name)[1]
-            if ending is None:
-                self.nameless.append(member.name)
-            elif not re.match(r"__[^/]*__($|/)", member.name):  # webdataset's own notes in a tar
-                data = self._data(member, self.limits.get(ending.lower()))
-                yield {"fname": member.name, "data": data, "__url__": ""}
+            key, ending = base_plus_ext(member.name)
+            if NOTE.match(member.name):
+                yield lmia.Rejected(member.name, "name reserved by webdataset")
+            elif key is None:
+                yield lmia.Rejected(member.name, "not named KEY.ENDING")
+            else:
+                if sample and sample.key != key:
+                    yield sample
+                    sample = None
+                sample = sample or Sample(key)
+                if limit := self.limits.get(ending.lower()):
+                    sample.add(ending.lower(), self._data(member, limit))
         self.fault = self._broken
+        if sample:
+            yield sample
 
     def _members(self) -> Iterator[tarfile.TarInfo]:
         try:
@@ -147,8 +185,8 @@ class Tar:
         except Exception:  # hostile headers make tarfile raise what they like
             self._break()
 
-    def _data(self, member: tarfile.TarInfo, limit: int | None) -> bytes | Unreadable:
-        if limit is None:
+    def _data(self, member: tarfile.TarInfo, limit: int) -> bytes | Unreadable:
+        if self.headers_only:
             return b""
         if not member.isreg() or member.issparse():
             return Unreadable("not a regular file")

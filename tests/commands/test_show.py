@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from lmia.commands.show import main
@@ -15,6 +17,19 @@ def test_a_row_for_each_attack_and_a_line_for_each_audit(tmp_path, capsys):
         assert words in said
     assert "Supports a leak, but is no proof." in said
     assert "lies in the data" in said
+
+
+def test_a_name_of_several_lines_stays_on_one(tmp_path, capsys):
+    """Or an attack's name could pass for the line of an audit."""
+    report, folder = examples.leakage(), tmp_path / "al\nike"
+    first, *rest = report.validity.adjusted
+    named = replace(first, attack="csa\n\nalike: NO EVIDENCE")
+    folder.mkdir()
+    write_report(replace(report, validity=replace(report.validity, adjusted=(named, *rest))), folder)
+    assert main([str(folder)]) == 0
+    out = capsys.readouterr().out
+    assert not any(line.strip().startswith(("alike", "ike")) for line in out.splitlines())
+    assert r"csa\n" in out
 
 
 def test_what_is_no_audit_is_a_sentence(tmp_path):

@@ -2,18 +2,28 @@
 
 import json
 import shutil
+import tracemalloc
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import players
 from lmia import shell
 from lmia.commands.verify import main
 from lmia.errors import LmiaError
+from lmia.recheck import judge_of
+from lmia.report.run import read_run
 from lmia.report.scores import write_scores
 from lmia_csa import CSA
+from players import Toy
 from test_audit import audit
-from worlds import Matrices, Noise, Plain
+from worlds import Noise, Plain
+
+
+@pytest.fixture(autouse=True)
+def _players(monkeypatch):
+    players.install(monkeypatch)
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +31,7 @@ def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("made")
     roles = {"members": Noise(0, 120), "nonmembers": Noise(400, 520), "known_nonmembers": Noise(800, 900),
              "pool": Noise(1200, 1230)}  # fmt: skip
-    audit(folder, [CSA()], roles=roles, target=Matrices("0:120", leak=0.7), fpr=[0.1])
+    audit(folder, [CSA()], roles=roles, target=Toy("0:120", leak=0.7), fpr=[0.1])
     return folder / "out"
 
 
@@ -99,6 +109,17 @@ def test_hostile_names_are_printed_harmlessly(run, capsys):
     assert "\x1b" not in capsys.readouterr().out
 
 
+def test_a_long_name_takes_its_own_room_alone(run):
+    found = read_run(run)
+    rows = found.attacks["csa"]
+    rows.group[0] = "x" * 100_000
+    tracemalloc.start()
+    judge_of(found.report, rows, [0.1], {})
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 10 << 20  # as an array, 109 MB
+
+
 def test_rescore_agrees_on_an_untouched_run(run, capsys):
     assert main([str(run), "--rescore", "40", "--seed", "1"]) == 0
     assert "40 pairs were run through the model again." in capsys.readouterr().out
@@ -129,7 +150,7 @@ def test_rescore_of_all_finds_a_cosine_that_the_model_does_not_give(run, capsys)
 
 def test_rescore_finds_another_model(run, capsys):
     config = json.loads((run / "report.json").read_text())["config"]
-    config["model"]["target"]["init_args"]["seed"] = 5
+    config["model"]["target"]["init_args"]["leak"] = 0.1
     change_report(run, config=config)
     with pytest.raises(LmiaError, match="in target"):
         main([str(run), "--rescore", "20"])
@@ -153,7 +174,7 @@ def test_rescore_finds_pairs_that_are_gone(run, capsys):
 def test_rescore_needs_no_attack_of_cosines(tmp_path, capsys):
     roles = {"members": Noise(0, 40), "nonmembers": Noise(400, 440), "known_nonmembers": Noise(800, 840),
              "pool": Noise(1200, 1230)}  # fmt: skip
-    audit(tmp_path, [Plain()], roles=roles)
+    audit(tmp_path, [Plain()], roles=roles, target=Toy("0:40", leak=0.7))
     assert main([str(tmp_path / "out"), "--rescore", "1000"]) == 0
     assert "pairs were run through the model again." in capsys.readouterr().out
 
@@ -169,6 +190,81 @@ def test_a_config_without_a_model_cannot_be_rescored(run):
     change_report(run, config={})
     with pytest.raises(LmiaError, match=r"no model\.target"):
         main([str(run), "--rescore", "3"])
+
+
+def name_data(run, **config):
+    """Let a report name other members."""
+    found = json.loads((run / "report.json").read_text())["config"]
+    found["data"]["members"] = config
+    change_report(run, config=found)
+
+
+def name_target(run, **config):
+    """Let a report name another model."""
+    found = json.loads((run / "report.json").read_text())["config"]
+    found["model"]["target"] = config
+    change_report(run, config=found)
+
+
+def nested(config, times=1):
+    for _ in range(times):
+        config = {"class_path": "lmia.source.Sample", "init_args": {"source": config, "n": 3}}
+    return config
+
+
+PIPE = {"class_path": "lmia_webdataset.WebDataset", "init_args": {"urls": "pipe:touch SPRUNG", "allow_pipe": True}}
+KEEP = {"class_path": "lmia_webdataset.WebDataset", "init_args": {"urls": "a.tar", "keep": "SPRUNG"}}
+MODULE = {"class_path": "trap.Noise", "init_args": {}}
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (PIPE, "allow_pipe = True of 'lmia_webdataset.WebDataset'"),
+        (KEEP, "keep = 'SPRUNG'"),
+        (MODULE, r"the source 'trap\.Noise', which is no class of an installed plugin"),
+        (nested(PIPE, 2), "allow_pipe = True"),
+        (nested(MODULE), "which is no class of an installed plugin"),
+        (nested(nested(MODULE), 200), "init_args of 'lmia.source.Sample' that no audit writes"),
+        ({"class_path": "worlds.Noise", "init_args": "start"}, "that no audit writes"),
+        ({"class_path": ["worlds.Noise"]}, "which is no class of an installed plugin"),
+    ],
+)
+def test_a_strangers_report_gets_nothing_run_imported_or_written(config, said, run, tmp_path, monkeypatch):
+    (tmp_path / "trap.py").write_text("open('SPRUNG', 'w')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    name_data(run, **config)
+    with pytest.raises(LmiaError, match=said) as told:
+        main([str(run), "--rescore", "1000"])
+    assert "data.members" in told.value.problem
+    assert "--trust-config" in told.value.remedy
+    assert not (tmp_path / "SPRUNG").exists()
+
+
+def test_a_strangers_report_gets_no_module_imported_as_its_model(run, tmp_path, monkeypatch):
+    (tmp_path / "trapped.py").write_text("open('SPRUNG', 'w')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    name_target(run, class_path="trapped.X", init_args={})
+    with pytest.raises(LmiaError, match=r"asks for the target 'trapped\.X'"):
+        main([str(run), "--rescore", "9"])
+    assert not (tmp_path / "SPRUNG").exists()
+
+
+def test_a_report_of_ones_own_is_made_as_it_is_written(run, capsys):
+    name_target(run, class_path="worlds.Matrices", init_args={"members": "0:120", "leak": 0.7})
+    with pytest.raises(LmiaError, match="which is no class of an installed plugin"):
+        main([str(run), "--rescore", "9"])
+    assert main([str(run), "--rescore", "9", "--trust-config"]) == 0
+    assert "9 pairs were run through the model again" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("args", [{"start": "a", "stop": 9}, {"start": 0}, {"start": 0, "stop": 9, "of": 3}])
+def test_a_reports_options_of_any_type_end_in_a_sentence(args, run):
+    name_data(run, class_path="worlds.Noise", init_args=args)
+    with pytest.raises(LmiaError, match=r"The report's data\.members does not work: TypeError"):
+        main([str(run), "--rescore", "1000"])
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from scipy.stats import binomtest, false_discovery_control, kstest
 from evidence.cases import binormal
 from lmia.errors import LmiaError
 from lmia.evidence.conformal import benjamini_hochberg, conformal_p, conformal_threshold, deploy
+from lmia.evidence.sides import one_each
 
 SCORES = st.lists(st.integers(-4, 4).map(float), min_size=1, max_size=60)
 
@@ -154,3 +155,13 @@ def test_the_rates_achieved_on_duplicates_are_no_surer_for_them():
     copied = deploy(*twice, torch.arange(99.0) / 4, 0.1, groups)
     assert copied.achieved_tpr.low == pytest.approx(once.achieved_tpr.low)
     assert copied.achieved_fpr.high == pytest.approx(once.achieved_fpr.high)
+
+
+def test_copies_in_calibration_make_no_p_value_smaller_than_it_may_be():
+    """A suspect that was not used, against a hundred pairs each of which is there ten times."""
+    random, owner, alone = np.random.default_rng(3), torch.arange(1000) // 10, []
+    for _ in range(3000):
+        calibration, suspect = torch.from_numpy(random.normal(size=100))[owner], torch.from_numpy(random.normal(size=1))
+        alone.append(float(conformal_p(suspect, calibration[one_each(owner, 1000)])))
+    assert min(alone) == pytest.approx(1 / 101)
+    assert np.mean(np.array(alone) <= 0.05) == pytest.approx(5 / 101, abs=0.012)

@@ -1,5 +1,7 @@
 """Power: held against a published table, simulated rank tests, exact small cases, and what must be monotone."""
 
+from math import ceil
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -34,6 +36,9 @@ def test_the_published_sentence_is_at_alpha_five_percent():
     assert detectable(500, 500, alpha=0.05) == pytest.approx(t_test, abs=0.002)
     assert "an AUC of 0.51 in 14 %" in spoken(500, 500, alpha=0.05)
     assert "an AUC of 0.51 in 4 %" in spoken(500, 500)
+    six = spoken(500, 500, attacks=6)
+    assert f"an AUC of {ceil(1000 * detectable(500, 500, alpha=0.01 / 6)) / 1000:.3f} or more" in six
+    assert six.endswith("(at 1 false alarm in 100 over 6 attacks).")
 
 
 def simulated(auc, m, n, alpha, clusters=1, correlation=0.0, repeats=4000, seed=0):

@@ -198,3 +198,21 @@ def test_the_rate_that_the_error_offers_is_accepted(n):
         check_fprs([offered], n, asked=True)
     else:
         assert caught.value.remedy == "Give more nonmembers."
+
+
+def test_nonmembers_in_groups_are_worth_the_groups():
+    random = np.random.default_rng(0)
+    scores, owner = torch.from_numpy(random.normal(size=1500)), torch.arange(1500)
+    labels = torch.arange(1500) < 500
+    owner[500:] = 500 + torch.arange(1000) // 10  # a hundred groups: the threshold would rest on one of them
+    found = tpr_at_fpr(scores, labels, 0.01, owner)
+    assert (found.estimate, found.population_fpr) == (None, None)
+    assert found.note == "not estimable: needs 500 independent nonmembers, has 100 (1000 in groups)"
+    owner[500:] = 500 + torch.arange(1000) // 2
+    pairs = tpr_at_fpr(scores, labels, 0.01, owner)
+    assert pairs.note.startswith("rests on 5 false positives at most")
+    assert pairs.population_fpr == pytest.approx((5 + 1) / (500 + 1))
+
+
+def test_a_rate_next_to_one_has_a_threshold():
+    assert float(TPRAtFPR(1 - 1e-16)(torch.tensor([1.0, 2.0]), torch.tensor([1, 0]))) == 0.0

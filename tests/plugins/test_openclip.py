@@ -3,6 +3,7 @@
 import copy
 import json
 import pickle
+import socket
 
 import numpy as np
 import open_clip
@@ -13,6 +14,7 @@ from safetensors.torch import save_file
 
 from lmia import LmiaError, Target
 from lmia_openclip import OpenCLIP, lmia_targets
+from lmia_openclip.text import described_here
 from plugins.openclip_models import CAPTIONS, CLIP, SIGLIP, SQUASH, folder, hub_cache, know, tower, weights
 
 
@@ -255,11 +257,78 @@ def test_a_preprocessing_of_nobodys_is_refused(wrong, said, tmp_path):
         (tower(CLIP, heads=0.5), "heads is 0.5, which is no whole number"),
         (tower(CLIP, tokenizer_kwargs={"trust_remote_code": True}), "trust_remote_code"),
         (tower(CLIP, tokenizer_kwargs={"reduction_mask": "random"}), "reduction_mask"),
+        ({**CLIP, "vision_cfg": {**CLIP["vision_cfg"], "output_tokens": True}}, "output_tokens of vision_cfg is True"),
+        (tower(SIGLIP, output_tokens=True), "output_tokens of text_cfg is True"),
+        ({**SIGLIP, "multimodal_cfg": {}}, "output_tokens of vision_cfg is False"),
+        (tower(CLIP, context_length=4097), "context_length is 4097"),
+        ({**CLIP, "new": [[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]}, "more than 16 deep"),
     ],
 )
 def test_a_configuration_that_makes_no_model_is_refused(config, said, tmp_path):
     place = folder(tmp_path / "model", config, state={"x": torch.zeros(1)})
     with pytest.raises(LmiaError, match=said):
+        OpenCLIP(f"local-dir:{place}")
+
+
+def test_lists_hundreds_deep_in_a_configuration_are_a_sentence(tmp_path):
+    place = folder(tmp_path / "model")
+    told = (place / "open_clip_config.json").read_text().removesuffix("}")
+    (place / "open_clip_config.json").write_text(f'{told}, "x": {"[" * 600}{"]" * 600}}}')
+    with pytest.raises(LmiaError, match="more than 16 deep"):
+        OpenCLIP(f"local-dir:{place}")
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """The hosts that are looked up, in vain."""
+    hosts = []
+
+    def look_up(host, *_, **__):
+        hosts.append(host)
+        raise socket.gaierror("no network")
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    return hosts
+
+
+@pytest.mark.parametrize("name", ["hf-hub:evil/tracker", "hf_hub:evil/tracker", "local-dir:/tmp", "evil/tracker"])
+def test_a_folders_picture_tower_is_of_no_hub(name, tmp_path, asked):
+    config = {**CLIP, "vision_cfg": {"timm_model_name": name, "image_size": 32}}
+    place = folder(tmp_path / "model", config, state={"x": torch.zeros(1)})
+    with pytest.raises(LmiaError, match="which is no name of timm's own"):
+        OpenCLIP(f"local-dir:{place}")
+    assert asked == []
+
+
+def test_a_folders_text_tower_is_described_by_the_cache_or_not_at_all(tmp_path, asked, monkeypatch):
+    monkeypatch.setattr("lmia_openclip.text.find_spec", lambda _: True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    config = tower(CLIP, hf_model_name="some/tower")
+    place = folder(tmp_path / "model", config, state={"x": torch.zeros(1)})
+    with pytest.raises(LmiaError, match=r"needs config.json of 'some/tower', which is not in the hub's cache"):
+        OpenCLIP(f"local-dir:{place}")
+    assert asked == []
+    cache = hub_cache(tmp_path / "cache", "some/tower", config__json=b"{}")
+    found = described_here(config["text_cfg"], place)
+    assert found == {**config["text_cfg"], "hf_model_name": str(cache / "models--some--tower/snapshots" / ("0" * 40))}
+    assert described_here(config["text_cfg"], None) == config["text_cfg"]
+
+
+@pytest.mark.parametrize("config", [CLIP, SIGLIP], ids=["clip", "siglip"])
+@pytest.mark.parametrize("value", [1e6, float("nan")])
+def test_a_head_that_is_no_number_is_refused_when_it_is_read(config, value, tmp_path):
+    name = "logit_bias" if config is SIGLIP and value != value else "logit_scale"
+    place = folder(tmp_path / "model", config, state={**weights(config), name: torch.tensor(value)})
+    with pytest.raises(LmiaError, match=r"The weights of model are no training's: logit_scale"):
+        OpenCLIP(f"local-dir:{place}")
+
+
+def test_a_mask_larger_than_the_weights_is_refused_before_it_fills_the_memory(tmp_path):
+    config = tower(CLIP, context_length=4096, width=1, heads=1)
+    with torch.device("meta"):
+        shapes = {name: value.shape for name, value in open_clip.CLIP(**config).named_parameters()}
+    place = folder(tmp_path / "model", config, state={name: torch.zeros(shape) for name, shape in shapes.items()})
+    with pytest.raises(LmiaError, match="builds no model: it has 16,"):
         OpenCLIP(f"local-dir:{place}")
 
 

@@ -107,6 +107,55 @@ def test_code_in_disguise_does_not_run_and_nothing_is_unpacked(name, write, tmp_
     assert sorted(found.name for found in tmp_path.rglob("*")) == sorted(["here", name])
 
 
+def doubled(times, key=True):
+    """A pickle of protocol 2: a dictionary whose key (or value) is a tuple of twice a tuple of twice a tuple ..."""
+    steps = b"".join(b"q" + bytes([i]) + b"h" + bytes([i]) + b"\x86" for i in range(times))
+    return b"\x80\x02}" + (b")" + steps + b"K\x01" if key else b"K\x01)" + steps) + b"s."
+
+
+def zipped(path, pickled):
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in {"data.pkl": pickled, "version": b"3\n", "byteorder": b"little"}.items():
+            archive.writestr(f"archive/{name}", content)
+
+
+def legacy(path, pickled):
+    heads = [0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}]
+    path.write_bytes(
+        b"".join(pickle.dumps(head, protocol=2) for head in heads) + pickled + pickle.dumps([], protocol=2)
+    )
+
+
+@pytest.mark.parametrize("write", [zipped, legacy])
+@pytest.mark.parametrize("key", [True, False])
+def test_tuples_that_double_are_refused_before_they_are_hashed(write, key, tmp_path):
+    path = tmp_path / "weights.pt"
+    write(path, doubled(22, key))  # of 22 it takes a moment, of 60 for ever
+    assert "a tuple in it holds more than 10,000 things" in refused(path)
+    write(path, doubled(9, key))
+    assert "holds no weights" in refused(path)
+
+
+def test_no_key_that_is_a_tuple_within_tuples_takes_for_ever(tmp_path):
+    zipped(tmp_path / "weights.pt", doubled(200))
+    assert "cannot be read as a checkpoint" in refused(tmp_path / "weights.pt")
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_a_trainings_own_tuples_are_no_hindrance(legacy, tmp_path):
+    path = tmp_path / "weights.pt"
+    shared = (0.9, 0.999)
+    groups = [{"betas": shared, "eps": (1e-8, shared), "shape": torch.Size([3, 4])} for _ in range(3000)]
+    kept = {
+        "state_dict": STATE,
+        "optimizer": {"param_groups": groups, "epochs": {(1, 2): 3}},
+        "losses": tuple(range(5000)),
+    }
+    torch.save(kept, path, _use_new_zipfile_serialization=not legacy)
+    load(model := empty(), path, exact=True)
+    assert all(torch.equal(value, STATE[name]) for name, value in model.state_dict().items())
+
+
 @pytest.mark.parametrize("size", [1 << 62, 1 << 40, 200 << 20])
 def test_a_header_that_claims_to_be_huge_is_refused(size, tmp_path):
     path = tmp_path / "weights.safetensors"

@@ -3,14 +3,20 @@ import gzip
 import json
 import os
 import pickle
+import tracemalloc
+from collections import Counter
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from lmia import LmiaError, Pair, Rejected
+from lmia.picture import open_pair
+from lmia.source import together
 from lmia_table import Table
 
 TEXTS = [".csv", ".tsv", ".jsonl", ".csv.gz", ".tsv.gz", ".jsonl.gz"]
@@ -182,6 +188,39 @@ def test_rows_that_are_no_pairs_are_rejected_by_their_reasons(tmp_path):
     assert [getattr(record, "reason", None) for record in records] == [reason for _, reason in rows]
     assert [record.key.rpartition("#")[2] for record in records] == [str(i + 1) for i in range(len(rows))]
     assert all(record.image == b"JPEG 0" for record in records if isinstance(record, Pair))
+
+
+def test_a_long_path_does_not_cost_a_key_its_rows_number(tmp_path):
+    images(tmp_path, 1)
+    rows = [{"image": f"{'./' * 600}0.jpg", "text": "a"}, {"image": "n" * 5000, "text": "b"}]
+    pair, rejected = read(write(tmp_path / "t.jsonl", rows))
+    assert (pair.key, rejected.key) == ("./" * 500 + "#1", "n" * 1000 + "#2")
+    assert isinstance(open_pair(replace(pair, image=Image.new("RGB", (8, 8)))), tuple)
+
+
+@pytest.mark.parametrize(("column", "reason"), [("key", "key too long"), ("url", "address too long")])
+def test_endless_texts_of_a_row_are_not_held(tmp_path, monkeypatch, column, reason):
+    monkeypatch.setattr(
+        "lmia_table.cells.IMAGE_BYTES", 1 << 20
+    )  # room that reading a file asks for and leaves untouched
+    Image.new("RGB", (8, 8)).save(tmp_path / "0.png")
+    rows = [{"image": "0.png", "text": "a", "key": f"{i}", "url": "u"} for i in range(40)]
+    for row in rows[1:]:
+        row[column] += "x" * 1_000_000
+    source = Table(write(tmp_path / "t.jsonl.gz", rows))
+    tracemalloc.start()
+    try:
+        kept = dict(Counter(getattr(open_pair(record), "reason", "") for record in _in_groups(source)))
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000  # of 40
+    finally:
+        tracemalloc.stop()
+    assert kept == {"": 1, reason: 39}
+
+
+def _in_groups(source):
+    """Read a table's first part as an audit does, 4 MB at once."""
+    for group in together(source.read("0000"), 64, held=4_000_000):
+        yield from group
 
 
 def test_an_open_quote_costs_its_own_line_alone(tmp_path):

@@ -5,6 +5,8 @@ import os
 import pickle
 import tarfile
 import threading
+import tracemalloc
+from contextlib import closing, contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import islice
@@ -14,7 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmia import LmiaError, Pair, Rejected
+from lmia.source import MAX_KEY
 from lmia_webdataset import IMAGE_BYTES, WebDataset
+from lmia_webdataset.address import open_shard
 
 
 def member(name, data=b"", kind=tarfile.REGTYPE, **facts):
@@ -92,6 +96,58 @@ def test_what_is_no_pair_is_rejected_by_its_reason(tmp_path, members, reason):
     records = read(path)
     assert reasons(records) == [reason]
     assert [record.key for record in records if isinstance(record, Pair)] == ["x/good", "x/last"]
+    assert WebDataset(path).count(path) == 3
+
+
+def test_webdatasets_notes_are_counted(tmp_path):
+    notes = [file for i in range(3) for file in sample(f"__images__/{i}")]
+    path = write(tmp_path / "x.tar", *notes, *sample("good"), member("__info__", b"hello"))
+    assert reasons(read(path)) == ["name reserved by webdataset"] * 7
+    assert [record.key for record in read(path)][:2] == ["x/__images__/0.jpg", "x/__images__/0.txt"]
+    assert WebDataset(path).count(path) == len(read(path)) == 8
+
+
+def test_what_is_no_samples_does_not_part_one(tmp_path):
+    picture, text = sample("a")
+    path = write(tmp_path / "x.tar", picture, member("README"), member("__n__/a.txt"), text, member("b.txt"))
+    assert sorted(reasons(read(path))) == ["name reserved by webdataset", "no image", "not named KEY.ENDING"]
+    assert Pair("x/a", "a dot", b"JPEG") in read(path)
+    assert WebDataset(path).count(path) == 4
+
+
+@contextmanager
+def at_most(size):
+    """What Python holds meanwhile stays below a size."""
+    tracemalloc.start()
+    try:
+        yield
+        assert tracemalloc.get_traced_memory()[1] < size
+    finally:
+        tracemalloc.stop()
+
+
+def packed(path, *members):
+    path.write_bytes(gzip.compress(tar_bytes(*members), 1))
+    return path
+
+
+@pytest.mark.parametrize("ending", ["", ".jpg"])
+def test_long_names_are_not_held(tmp_path, ending):
+    path = packed(tmp_path / "x.tgz", *(member("x" * 13_000 + f"{i}{ending}") for i in range(2000)))
+    with at_most(4 << 20):  # of 26
+        assert sum(len(record.key) == MAX_KEY for record in read_lazily(path)) == 2000
+
+
+def test_long_keys_of_pairs_are_not_held(tmp_path):
+    path = packed(tmp_path / "x.tgz", *(file for i in range(1000) for file in sample("x" * 13_000 + f"{i}")))
+    with at_most(4 << 20):  # of 13
+        assert sum(isinstance(record, Pair) for record in read_lazily(path)) == 1000
+
+
+def test_a_file_that_comes_a_thousand_times_is_one_duplicate(tmp_path):
+    path = write(tmp_path / "x.tar", *sample("a"), *[member("a.jpg", b"2")] * 1000, *sample("b"))
+    assert [type(record) for record in read(path)] == [Pair, Rejected, Pair]
+    assert reasons(read(path)) == ["duplicate key"]
     assert WebDataset(path).count(path) == 3
 
 
@@ -278,6 +334,48 @@ def test_pipes_run_when_allowed_and_only_shards_are_read(tmp_path):
         read("pipe:cat /no/such/file", allow_pipe=True)
     with pytest.raises(LmiaError, match="is not a shard"):
         next(WebDataset(path).read("pipe:touch ran"))
+
+
+COMMAND = "pipe:touch ran; echo .tar"
+
+
+@pytest.mark.parametrize("allow_pipe", [False, True])
+@pytest.mark.parametrize("urls", ["*.tar", "**/*.tar", f"file://{COMMAND}"])
+def test_no_files_name_is_a_command(tmp_path, monkeypatch, urls, allow_pipe):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / COMMAND, *sample("a"))
+    source = WebDataset(urls, allow_pipe=allow_pipe)
+    assert source.shards() == [f"./{COMMAND}"]
+    assert [record.caption for record in source.read(f"./{COMMAND}")] == ["a dot"]
+    assert source.fingerprint(f"./{COMMAND}")
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    "urls",
+    [
+        "{file://pipe:touch ran; echo ,0}.tar",
+        "file://{pipe:touch ran; echo ,0}.tar",
+        "file:{//pipe:touch ran; echo ,//0}.tar",
+        f"0.tar::file://{COMMAND}",
+    ],
+)
+def test_braces_and_joins_make_no_command(tmp_path, monkeypatch, urls):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "0.tar", *sample("a"))
+    with pytest.raises(LmiaError, match="is not a file"):
+        read(urls)
+    write(tmp_path / COMMAND, *sample("b"))
+    assert sorted(record.key[-1] for record in read(urls)) == ["a", "b"]
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_command_is_opened_only_if_allowed(tmp_path):
+    with pytest.raises(LmiaError, match="would run a shell command"):
+        open_shard(f"pipe:touch {tmp_path}/ran")
+    assert not (tmp_path / "ran").exists()
+    with closing(open_shard("pipe:echo ran", allow_pipe=True)) as shard:
+        assert shard.read(9) == b"ran\n"
 
 
 def test_claims_need_every_part_to_be_a_tar(tmp_path):

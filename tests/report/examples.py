@@ -239,7 +239,7 @@ def suspects(found=(37, 12), **changes):
             groups=("suspects", "calibration"),
             thresholds=(Threshold(0.01, 0.71, 133),),
             suspects=SuspectSummary(
-                500, 1 / 134, {"0.01": max(n - 9, 0), "0.05": n, "0.1": n + 3}, "A note on suspects."
+                500, 1 / 134, {"0.01": max(n - 9, 0), "0.05": n, "0.1": n + 3}, max(n - 2, 0), "A note on suspects."
             ),
         )
         for name, n in zip(("csa", "wsa"), found, strict=False)

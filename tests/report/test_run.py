@@ -1,6 +1,7 @@
 """Reading a run: the rows come back as they were written, in one order; what no audit writes is refused in two lines."""
 
 import hashlib
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -62,6 +63,17 @@ def test_no_rows_at_all_are_read(folder):
     assert read_run(folder).attacks == {}
 
 
+def with_fold(table, fold):
+    return table.set_column(table.column_names.index("fold"), "fold", pa.array([fold] * len(table)))
+
+
+def test_folds_that_an_audit_can_have_are_read(folder):
+    path = folder / "scores.parquet"
+    for fold in (0.0, 127.0, float("nan")):
+        pq.write_table(with_fold(pq.read_table(path), fold), path)
+        assert np.array_equal(read_run(folder).attacks["csa"].fold, np.full(4, fold), equal_nan=True)
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -69,6 +81,7 @@ def test_no_rows_at_all_are_read(folder):
         lambda table: table.set_column(3, "score", pa.array(["high"] * len(table))),
         lambda table: table.set_column(1, "role", pa.array([None] * len(table), pa.string())),
         lambda table: table.set_column(4, "rank", pa.array([[1]] * len(table))),
+        *(partial(with_fold, fold=fold) for fold in (-1.0, 0.5, 128.0, float("inf"))),
     ],
 )
 def test_another_table_is_refused(folder, change):

@@ -107,10 +107,23 @@ def test_an_attack_that_did_not_run_is_never_the_strongest():
 
 def test_suspects_that_stand_out():
     said = sentences.answer(suspects())
-    assert said.startswith("For 37 of the 500 pairs it looks so: by csa, which names the most of 2 attacks")
-    assert "By the others: wsa 12." in said
-    assert "this report does not test that" in said
+    assert said.startswith("For 35 of the 500 pairs it looks so: by csa, which names the most of 2 attacks")
+    assert "(q <= 0.025: " in said  # .05 for one attack: the best of several is picked
+    assert "By the others: wsa 10." in said
+    assert "the report's checks may refute that" in said
     assert "probab" not in said
+
+
+def test_suspects_that_stand_out_of_what_cannot_be_compared():
+    said = sentences.answer(suspects(verdict=replace(leakage().verdict, word="void", question="use")))
+    assert said.startswith("No answer: 35 of the 500 pairs rank far above the known non-members")
+    assert "looks so" not in said
+
+
+def test_suspects_that_only_the_picked_attack_names():
+    said = sentences.answer(suspects(found=(2, 1)))
+    assert said.startswith("Not settled: csa names 2 of the 500 pairs (q <= 0.05)")
+    assert "(q <= 0.025), none stands out" in said
 
 
 def test_suspects_that_do_not():
