@@ -49,6 +49,11 @@ class Sample:
     files: dict[str, bytes | Unreadable] = field(default_factory=dict)
     repeated: bool = False
 
+    @property
+    def held(self) -> int:
+        """Bytes of its files."""
+        return sum(len(data) for data in self.files.values() if isinstance(data, bytes))
+
     def add(self, ending: str, data: bytes | Unreadable) -> None:
         """Take a file in."""
         self.repeated |= ending in self.files
@@ -162,7 +167,8 @@ class Tar:
                     sample = None
                 sample = sample or Sample(key)
                 if limit := self.limits.get(ending.lower()):
-                    sample.add(ending.lower(), self._data(member, limit))
+                    room = max(self.limits.values()) - sample.held  # a sample may come in many formats
+                    sample.add(ending.lower(), self._data(member, min(limit, room)))
         self.fault = self._broken
         if sample:
             yield sample

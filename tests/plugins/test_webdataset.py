@@ -19,6 +19,7 @@ from lmia import LmiaError, Pair, Rejected
 from lmia.source import MAX_KEY
 from lmia_webdataset import IMAGE_BYTES, WebDataset
 from lmia_webdataset.address import open_shard
+from lmia_webdataset.tar import Tar
 
 
 def member(name, data=b"", kind=tarfile.REGTYPE, **facts):
@@ -183,6 +184,20 @@ def test_a_giant_member_is_passed_over(tmp_path):
         file.write(tar_bytes(member("a.txt", b"t"), *sample("b")))
     assert [type(record) for record in read(path)] == [Rejected, Pair]
     assert reasons(read(path)) == ["file too large"]
+
+
+def test_pictures_of_one_sample_are_held_within_the_bound_of_one(tmp_path):
+    members = [member(f"a.{ending}", bytes(600)) for ending in ("bmp", "gif", "tiff", "png")]
+    (tmp_path / "x.tar").write_bytes(tar_bytes(*members, member("a.txt", b"a dot")))
+    with (tmp_path / "x.tar").open("rb") as file:
+        [found] = Tar(file, "x.tar", dict.fromkeys(("bmp", "gif", "tiff", "png"), 1500) | {"txt": 20})
+    assert [len(data) if isinstance(data, bytes) else data.reason for data in found.files.values()] == [
+        600,
+        600,
+        "file too large",
+        "file too large",
+        5,
+    ]
 
 
 @pytest.mark.parametrize("packed", [False, True])
