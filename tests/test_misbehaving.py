@@ -503,8 +503,8 @@ class _Odd(Noise):
 
 
 SOURCES = {
-    "nothing": (None, "A source yielded NoneType: neither a Pair nor a Rejected."),
-    "a tuple": (("key", "caption", b""), "A source yielded tuple"),
+    "nothing": (None, "_Odd yielded NoneType: neither a Pair nor a Rejected."),
+    "a tuple": (("key", "caption", b""), "_Odd yielded tuple"),
     "an end": (lambda: sys.exit(0), "tried to end the program"),
     "a key that is missing": (lmia.Pair(None, "a", b""), " yielded a Pair whose key is NoneType, not text."),
     "a key that is a number": (lmia.Pair(5, "a", b""), " yielded a Pair whose key is int, not text."),
