@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lmia.collection.columns import read_columns, words
 from lmia.errors import LmiaError
-from lmia.evidence.duplicates import Copies, copies, groups
+from lmia.evidence.duplicates import Copies, copies, groups, numbered
 
 HOST = "host"
 """The one column that needs no file: where a pair was published."""
@@ -65,13 +65,7 @@ def clustered(
             f"The column '{cluster_by}' to cluster by is in no file.",
             f"Give --columns FILE, a CSV or parquet file with `key` and `{cluster_by}`; only `{HOST}` needs none.",
         )
-    return groups(len(same), [_links(same), _links(_numbers(named))])
-
-
-def _numbers(names: Sequence[str]) -> NDArray[np.int64]:
-    """Number every row by its name, `(n,)`; an array of the names would give each the room of the longest."""
-    number = {name: i for i, name in enumerate(dict.fromkeys(names))}
-    return np.array([number[name] for name in names], np.int64)
+    return groups(len(same), [_links(same), _links(numbered(named))])
 
 
 def _links(names: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

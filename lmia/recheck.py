@@ -15,6 +15,7 @@ from lmia.blind import Ran
 from lmia.controls import Aside
 from lmia.evidence.baselines import Baseline, Blind
 from lmia.evidence.comparison import Comparison
+from lmia.evidence.duplicates import numbered
 from lmia.judging import Judge, Scored
 from lmia.report.model import AttackResult, AuditReport, Validity, Verdict
 from lmia.report.run import Floats, Rows, Run
@@ -46,10 +47,7 @@ def judge_of(report: AuditReport, rows: Rows, fprs: Sequence[float], plain: Mapp
     named: Sequence[str] = ROLES
     places = {role: at for role in named if len(at := np.flatnonzero((rows.role == role) & once))}
     names = [group or f"{key}" for group, key in zip(rows.group, rows.key, strict=True)]
-    number = {name: i for i, name in enumerate(sorted(set(names)))}  # an array would give each the room of the longest
-    groups = np.array([number[name] for name in names], np.int64)
-    roles = Roles((), pa.table({}), places, groups, (), ())
-    roles = replace(roles, repeats=_repeats(rows))
+    roles = Roles((), pa.table({}), places, numbered(names), (), (), _repeats(rows))
     known = (report.seed, report.confidence, plain, max(1, len(report.attacks)))
     return Judge(roles, list(rows.key), fprs, False, *known)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -58,7 +59,7 @@ class Roles:
     warnings: Sequence[str]
     repeats: NDArray[np.int32] | None = None
 
-    @property
+    @cached_property
     def calibrating(self) -> Tensor:
         """Positions in `calibration` that p-values and thresholds rest on, `(k,)`: of a group one, as the others are no new draws."""
         mine = self.groups[self.parts["calibration"]]

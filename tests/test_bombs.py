@@ -2,9 +2,8 @@
 
 import io
 import struct
-import tracemalloc
 import zlib
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from subprocess import CalledProcessError
 
 import numpy as np
@@ -13,6 +12,7 @@ from PIL import EpsImagePlugin, Image
 
 from lmia.picture import FORMATS, MAX_SCANS, open_pair
 from lmia.source import Pair, Rejected
+from memory import at_most
 from worlds import picture, png
 
 MIB = 1 << 20
@@ -96,17 +96,6 @@ def plain(comments):
 
 def gif_of(width, height):
     return b"GIF89a" + struct.pack("<HH", width, height) + encoded(SMALL, "GIF")[10:]
-
-
-@contextmanager
-def at_most(size):
-    """What Python holds meanwhile stays below a size."""
-    tracemalloc.start()
-    try:
-        yield
-        assert tracemalloc.get_traced_memory()[1] < size
-    finally:
-        tracemalloc.stop()
 
 
 def opened(data):

@@ -1,5 +1,3 @@
-import tracemalloc
-
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -11,6 +9,7 @@ from lmia.data import AuditData
 from lmia.errors import LmiaError
 from lmia.extract import FeatureExtractor
 from lmia_csa import CSA
+from memory import at_most
 from worlds import Matrices, Noise
 
 TABLE = pa.table({
@@ -26,11 +25,8 @@ def test_hosts_need_no_file_and_pairs_of_none_stand_alone():
 def test_a_long_host_takes_its_own_room_alone():
     hosts = [f"http://{'x' * 100_000}.org/", *(f"http://{i}.org/" for i in range(299))]
     table = pa.table({"key": [str(i) for i in range(300)], "url": hosts})
-    tracemalloc.start()
-    assert clustered(np.arange(300), table, "host", None).tolist() == list(range(300))
-    most = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert most < 10 << 20  # as an array, 120 MB
+    with at_most(10 << 20):  # as an array, 120 MB
+        assert clustered(np.arange(300), table, "host", None).tolist() == list(range(300))
 
 
 def test_copies_join_clusters(tmp_path):

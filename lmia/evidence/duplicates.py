@@ -164,6 +164,17 @@ def same(words_a: Sequence[str], words_b: Sequence[str]) -> Rows:
     return np.array([first.get(word, -1) for word in words_a], np.int64)
 
 
+def numbered(words: Sequence[str]) -> Rows:
+    """Number words by which came first, `(n,)`: an array of the words would give each the room of the longest.
+
+    Example:
+        >>> numbered(["y", "x", "y"]).tolist()
+        [0, 1, 0]
+    """
+    number = {word: i for i, word in enumerate(dict.fromkeys(words))}
+    return np.array([number[word] for word in words], np.int64)
+
+
 def groups(n: int, links: Sequence[tuple[Rows, Rows]]) -> Rows:
     """Number the groups of rows that links join, directly or by way of others.
 

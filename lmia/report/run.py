@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmia.errors import LmiaError
+from lmia.evidence.duplicates import numbered
 from lmia.report.archive import NAME, read_report
 from lmia.report.model import AuditReport
 from lmia.report.scores import COLUMNS, TARGET, WORDS
@@ -64,9 +65,8 @@ class Rows:
 
     def groups(self) -> NDArray[np.int64] | None:
         """Number the groups of duplicates, `(n,)`; None where every pair is its own."""
-        names = [group or key for group, key in zip(self.group, self.key, strict=True)]
-        number = {name: i for i, name in enumerate(dict.fromkeys(names))}
-        return None if len(number) == len(names) else np.array([number[name] for name in names], np.int64)
+        found = numbered([group or key for group, key in zip(self.group, self.key, strict=True)])
+        return found if len(found) and int(found.max()) + 1 < len(found) else None
 
     def folds(self) -> list[Mask]:
         """Return the rows of each fold; all of them where nothing was cross-fitted."""

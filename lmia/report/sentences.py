@@ -222,7 +222,7 @@ def _use(judged: Sequence[AttackResult], asked: int, void: bool) -> str:
     best = max(judged, key=lambda attack: (_named(attack), discoveries(attack) or 0))
     most, alone, n = _named(best), discoveries(best) or 0, best.suspects.n if best.suspects else 0
     of = "the attack" if len(judged) == 1 else f"any of {len(judged)} attacks"
-    level = f"q <= {0.05 / asked:.2g}"
+    level = f"q <= {float(LEVEL) / asked:.2g}"
     if alone == 0:
         smallest = min(attack.suspects.smallest_p for attack in judged if attack.suspects)
         return (

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import tracemalloc
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,6 +15,7 @@ from lmia.recheck import judge_of
 from lmia.report.run import read_run
 from lmia.report.scores import write_scores
 from lmia_csa import CSA
+from memory import at_most
 from players import Toy
 from test_audit import audit
 from worlds import Noise, Plain
@@ -113,11 +113,8 @@ def test_a_long_name_takes_its_own_room_alone(run):
     found = read_run(run)
     rows = found.attacks["csa"]
     rows.group[0] = "x" * 100_000
-    tracemalloc.start()
-    judge_of(found.report, rows, [0.1], {})
-    most = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert most < 10 << 20  # as an array, 109 MB
+    with at_most(10 << 20):  # as an array, 109 MB
+        judge_of(found.report, rows, [0.1], {})
 
 
 def test_rescore_agrees_on_an_untouched_run(run, capsys):

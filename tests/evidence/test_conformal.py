@@ -165,3 +165,18 @@ def test_copies_in_calibration_make_no_p_value_smaller_than_it_may_be():
         alone.append(float(conformal_p(suspect, calibration[one_each(owner, 1000)])))
     assert min(alone) == pytest.approx(1 / 101)
     assert np.mean(np.array(alone) <= 0.05) == pytest.approx(5 / 101, abs=0.012)
+
+
+def test_whom_the_attack_that_names_the_most_names():
+    """A hundred suspects of whom none was used, twelve attacks whose scores correlate by a half: how often somebody is named."""
+    random, attacks = np.random.default_rng(7), 12
+    named = {1: 0, attacks: 0}
+    for _ in range(400):
+        common = random.normal(size=4100)
+        scores = torch.from_numpy(np.sqrt(0.5) * common + np.sqrt(0.5) * random.normal(size=(attacks, 4100)))
+        q = [benjamini_hochberg(conformal_p(one[:100], one[100:])) for one in scores]
+        for share in named:
+            named[share] += any(bool((one <= 0.05 / share).any()) for one in q)
+    print({f"q <= 0.05 / {share}": times / 400 for share, times in named.items()})
+    assert named[1] > 4 * 0.05 * 400
+    assert binomtest(named[attacks], 400, 0.05, "greater").pvalue > 0.01

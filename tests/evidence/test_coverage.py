@@ -186,6 +186,27 @@ def test_an_interval_that_ignores_groups_is_caught():
         check([Cell("groups ignored", grouped.truth, draw)], 200)
 
 
+def copied(nonmembers, copies):
+    """Independent members, and so many nonmembers each of whom is there several times; TPR at 1 %."""
+    owner = np.concatenate([np.arange(1000), 1000 + np.repeat(np.arange(nonmembers), copies)])
+    members, family = owner < 1000, Normal(0.75)
+
+    def draw(random):
+        scores = torch.from_numpy(family.scores(random.normal(size=1000 + nonmembers)[owner], members))
+        seed = int(random.integers(2**31))
+        return tpr_at_fpr(scores, torch.from_numpy(members), 0.01, torch.from_numpy(owner), seed=seed).estimate
+
+    return Cell(f"{nonmembers} nonmembers {copies} times, TPR@0.01 at AUC 0.75", family.tpr(0.01), draw)
+
+
+def test_a_threshold_that_rests_on_copies_of_one_is_caught(monkeypatch):
+    """As above: what the guard keeps from reports; pairs of copies, which it lets pass, are covered."""
+    check([copied(500, 2)], 200)
+    monkeypatch.setattr("lmia.evidence.tpr.CLUMPED", 1e9)
+    with pytest.raises(AssertionError, match="1 of 1 cells"):
+        check([copied(100, 10)], 200)
+
+
 def test_an_interval_of_resampled_thresholds_alone_is_caught_at_a_step_of_the_scores():
     """As above: the middle of the draws, which is right without ties."""
     family, members = Rounded(0.75, 1.0, 0.0107), sides(1000, 1000)

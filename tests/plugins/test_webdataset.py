@@ -5,8 +5,7 @@ import os
 import pickle
 import tarfile
 import threading
-import tracemalloc
-from contextlib import closing, contextmanager
+from contextlib import closing
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import islice
@@ -20,6 +19,7 @@ from lmia.source import MAX_KEY
 from lmia_webdataset import IMAGE_BYTES, WebDataset
 from lmia_webdataset.address import open_shard
 from lmia_webdataset.tar import Tar
+from memory import at_most
 
 
 def member(name, data=b"", kind=tarfile.REGTYPE, **facts):
@@ -114,17 +114,6 @@ def test_what_is_no_samples_does_not_part_one(tmp_path):
     assert sorted(reasons(read(path))) == ["name reserved by webdataset", "no image", "not named KEY.ENDING"]
     assert Pair("x/a", "a dot", b"JPEG") in read(path)
     assert WebDataset(path).count(path) == 4
-
-
-@contextmanager
-def at_most(size):
-    """What Python holds meanwhile stays below a size."""
-    tracemalloc.start()
-    try:
-        yield
-        assert tracemalloc.get_traced_memory()[1] < size
-    finally:
-        tracemalloc.stop()
 
 
 def packed(path, *members):
