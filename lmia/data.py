@@ -21,8 +21,9 @@ from lmia.cores import AHEAD, batch_size, let_go_of_freed_memory, reading, stand
 from lmia.errors import LmiaError
 from lmia.faults import unread
 from lmia.picture import MAX_PIXELS, Facts, open_pairs
+from lmia.records import records, together
 from lmia.settings import class_path, digest, made_by
-from lmia.source import Pair, Rejected, Source, named_shards, reader_of, together
+from lmia.source import Pair, Rejected, Source, named_shards, reader_of
 from lmia.streams import Streams
 
 TOGETHER = 16
@@ -142,8 +143,8 @@ class ShardReader(IterableDataset[Read]):
     def _jobs(self, shard: Shard, pool: Executor | None) -> Iterator[Callable[[], Read]]:
         """Begin to decode a shard's batches, one after the other, and say how to get each; without a pool that decodes it."""
         try:
-            for records in together(shard.source.read(shard.name), self.batch, who=type(shard.source).__name__):
-                handfuls = [records[i : i + TOGETHER] for i in range(0, len(records), TOGETHER)]
+            for group in together(records(shard.source, shard.name), self.batch):
+                handfuls = [group[i : i + TOGETHER] for i in range(0, len(group), TOGETHER)]
                 begun = [
                     pool.submit(self._open_all, handful).result if pool else partial(self._open_all, handful)
                     for handful in handfuls
@@ -163,12 +164,10 @@ class ShardReader(IterableDataset[Read]):
         tokens = self.tokenize([caption for _, caption, _ in rows]) if self.tokenize else None
         return Read(shard.key, torch.stack([pixels for pixels, _ in pairs]), rows, rejected, tokens=tokens)
 
-    def _open_all(self, records: Sequence[Pair | Rejected]) -> list[_Opened | Rejected]:
-        pairs = [record for record in records if isinstance(record, Pair)]
+    def _open_all(self, group: Sequence[Pair | Rejected]) -> list[_Opened | Rejected]:
+        pairs = [record for record in group if isinstance(record, Pair)]
         opened = iter(zip(pairs, open_pairs(pairs, self.preprocess, self.max_pixels), strict=True))
-        return [
-            _row(*next(opened)) if isinstance(one, Pair) else Rejected(_text(one.key), one.reason) for one in records
-        ]
+        return [_row(*next(opened)) if isinstance(one, Pair) else Rejected(_text(one.key), one.reason) for one in group]
 
 
 def _row(pair: Pair, opened: tuple[Tensor, Facts] | Rejected) -> _Opened | Rejected:

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from lmia.picture import open_pair
+from lmia.records import records
 from lmia.report.pairs import ShownPair
 from lmia.report.scores import RoleScores, ranks
 from lmia.roles import Roles
@@ -62,7 +63,7 @@ def _pictures(roles: Roles, rows: Sequence[int]) -> Mapping[int, Image.Image]:
     found: dict[int, Image.Image] = {}
     for i, by_key in wanted.items():
         shard = roles.shards[i]
-        for record in shard.source.read(shard.name):
+        for record in records(shard.source, shard.name):
             if isinstance(record, Pair) and record.key in by_key:
                 opened = open_pair(record)
                 if not isinstance(opened, Rejected):

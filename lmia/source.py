@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from hashlib import blake2b
 from typing import cast
 
@@ -15,14 +14,11 @@ from PIL import Image
 from lmia.errors import LmiaError
 from lmia.settings import Made
 
-HELD = 512 << 20
-"""Bytes of files that are held at once, or one file that is larger: few bytes can unpack to many large ones."""
-
 MAX_KEY = 1024
 """Longer keys, in letters, are refused: keys are kept of every record."""
 MAX_URL = 4096
 """Longer addresses, in letters, are refused: no server and no browser is sure to take them."""
-_TELL = "Tell its author; `lmia.testing.check_source` finds this."
+TELL = "Tell its author; `lmia.testing.check_source` finds this."
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,64 +230,8 @@ def named_shards(source: Source) -> list[str]:
     """
     who, found = f"{type(source).__name__}.shards", cast("object", source.shards())
     if isinstance(found, str) or not isinstance(found, Iterable):
-        raise LmiaError(f"{who} returned {type(found).__name__}, not a list of names.", _TELL)
+        raise LmiaError(f"{who} returned {type(found).__name__}, not a list of names.", TELL)
     names = list(found)
     if twice := [name for name, times in Counter(names).items() if times > 1]:
-        raise LmiaError(f"{who} named the shard '{twice[0]}' more than once.", _TELL)
+        raise LmiaError(f"{who} named the shard '{twice[0]}' more than once.", TELL)
     return names
-
-
-def together(records: object, size: int, held: int = HELD, who: str = "A source") -> Iterator[list[Pair | Rejected]]:
-    """Yield records in groups of `size`, smaller ones where their files or texts are large.
-
-    Args:
-        records: as a source reads them; whatever it is, it is checked.
-        size: records of a group.
-        held: bytes of files and letters of texts after which a group ends.
-        who: whose records they are, to begin a sentence with.
-
-    Raises:
-        LmiaError: the source yields something else.
-
-    Example:
-        >>> [len(group) for group in together([Pair(str(i), "a", b"file") for i in range(5)], 4, held=15)]
-        [3, 2]
-    """
-    if not isinstance(records, Iterable):
-        raise LmiaError(f"{who} returned {type(records).__name__} from read, not its records one by one.", _TELL)
-    group: list[Pair | Rejected] = []
-    weight = 0
-    for record in map(partial(_checked, who), records):
-        group.append(record)
-        weight += _weight(record) if isinstance(record, Pair) else 0
-        if len(group) == size or weight >= held:
-            yield group
-            group, weight = [], 0
-    if group:
-        yield group
-
-
-def _checked(who: str, record: object) -> Pair | Rejected:
-    """Return a record, once it is one, of texts that can be kept."""
-    if not isinstance(record, Pair | Rejected):
-        raise LmiaError(f"{who} yielded {type(record).__name__}: neither a Pair nor a Rejected.", _TELL)
-    names = ("key", "caption", "url") if isinstance(record, Pair) else ("key", "reason")
-    for name in names:
-        if wrong := _no_text(name, getattr(record, name)):
-            raise LmiaError(f"{who} yielded a {type(record).__name__} whose {name} {wrong}.", _TELL)
-    return record
-
-
-def _no_text(name: str, value: object) -> str:
-    """Say what is wrong with a record's text, if anything; keys and captions that are no Unicode have a way of their own."""
-    if name == "url" and value is None:
-        return ""
-    if not isinstance(value, str):
-        return f"is {type(value).__name__}, not text"
-    kept = name in ("key", "caption") or value.isascii() or value.encode("utf-8", "ignore").decode() == value
-    return "" if kept else "holds a lone surrogate, which is no Unicode"
-
-
-def _weight(pair: Pair) -> int:
-    parts = (pair.key, pair.caption, pair.url, pair.image)
-    return sum(len(part) for part in parts if isinstance(part, str | bytes))

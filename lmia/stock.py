@@ -22,6 +22,7 @@ from lmia.errors import LmiaError
 from lmia.evidence import verdict
 from lmia.extract import FeatureExtractor
 from lmia.listed import Listed
+from lmia.records import records
 from lmia.settings import class_path, made_by
 from lmia.source import Pair, Rejected, Sample, reader_of
 from lmia.target import Target
@@ -195,11 +196,11 @@ def _tidy(value: object) -> object:
 
 
 def _content(shard: Shard) -> tuple[str, int]:
-    hashed, records = sha256(), 0
-    for record in shard.source.read(shard.name):
+    hashed, count = sha256(), 0
+    for record in records(shard.source, shard.name):
         hashed.update(_line(record))
-        records += 1
-    return hashed.hexdigest(), records
+        count += 1
+    return hashed.hexdigest(), count
 
 
 def _line(record: Pair | Rejected) -> bytes:

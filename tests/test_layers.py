@@ -39,6 +39,7 @@ LAYERS = {
             "keys",
             "looks",
             "picture",
+            "records",
             "data",
             "cores",
             "extract",

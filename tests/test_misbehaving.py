@@ -16,7 +16,7 @@ from lmia.errors import LmiaError
 from lmia.hookspecs import hookimpl
 from lmia.registry import Registry, registry
 from lmia.returned import seen
-from lmia.source import Sample, named_shards, together
+from lmia.source import Sample, named_shards
 from misbehaving import audited, refused, state
 from plugin_makers import install, points
 from worlds import Matrices, Noise, Plain, Reflections
@@ -168,25 +168,6 @@ def test_a_source_that_yields_something_else_is_refused(tmp_path, what, said):
     assert said in refused(tmp_path, Plain(), source=_Tail(what))
 
 
-@pytest.mark.parametrize(
-    ("records", "said"),
-    [
-        (None, "Odd returned NoneType from read, not its records one by one."),
-        ([lmia.Pair("a", None, b"")], "Odd yielded a Pair whose caption is NoneType, not text."),
-    ],
-)
-def test_whose_records_are_wrong_is_said(records, said):
-    with pytest.raises(LmiaError) as error:
-        list(together(records, 4, who="Odd"))
-    assert error.value.problem == said
-
-
-def test_records_of_odd_texts_have_ways_of_their_own():
-    """Keys are spelt out and captions rejected where they are no Unicode: a record's fault, not its source's."""
-    records = [lmia.Pair("a\ud800", "b\ud800", b"", "http://ä"), lmia.Pair("c", "d", b""), lmia.Rejected("\ud800", "x")]
-    assert list(together(records, 4)) == [records]
-
-
 class Lists(Noise):
     """Lists something for its shards."""
 
@@ -209,15 +190,6 @@ def test_what_is_no_list_of_shards_is_refused(listed, said, part):
     with pytest.raises(LmiaError) as error:
         named_shards(part(type("Lister", (Lists,), {"listed": listed})(0, 9)))
     assert error.value.problem == said
-
-
-def test_few_large_files_are_held_at_once():
-    """A small archive unpacks to many large files: 64 of half a gibibyte would fill any memory."""
-    pairs = [lmia.Pair(str(i), "a", b"x" * (9 if i in (3, 7) else 1)) for i in range(10)]
-    groups = list(lmia.source.together(iter(pairs), 4, held=20))
-    assert [len(group) for group in groups] == [4, 4, 2]
-    assert [len(group) for group in lmia.source.together(iter(pairs), 100, held=20)] == [4, 4, 2]
-    assert [pair for group in groups for pair in group] == pairs
 
 
 # Defences

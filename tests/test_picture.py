@@ -12,7 +12,8 @@ from PIL import Image
 
 from lmia.looks import STATISTICS
 from lmia.picture import MAX_ASPECT, MAX_CAPTION, open_pair
-from lmia.source import MAX_KEY, MAX_URL, Pair, Rejected, together
+from lmia.records import together
+from lmia.source import MAX_KEY, MAX_URL, Pair, Rejected
 from worlds import picture, png
 
 

@@ -18,6 +18,7 @@ from lmia.canary.key import Item, Key, canonical, choose, design_seed
 from lmia.canary.survival import Survival, near_copies, survival
 from lmia.errors import LmiaError
 from lmia.picture import Facts, open_pair
+from lmia.records import records
 from lmia.source import Pair, Rejected, Source, drawn
 
 PUBLISH, SEALED, PICTURES, KEY, COMMITMENT = "publish", "sealed", "variants", "key.json", "commitment.txt"
@@ -200,5 +201,5 @@ def _looks(variant: Variant) -> str:
 
 def _opened(source: Source) -> Iterator[tuple[Pair | Rejected, tuple[Image.Image, Facts] | Rejected]]:
     for shard in source.shards():
-        for record in source.read(shard):
+        for record in records(source, shard):
             yield record, record if isinstance(record, Rejected) else open_pair(record)

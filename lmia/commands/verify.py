@@ -17,6 +17,7 @@ from lmia.commands import Parser
 from lmia.errors import LmiaError
 from lmia.picture import MAX_PIXELS, open_pair
 from lmia.recompute import Difference, Verification, verify
+from lmia.records import records
 from lmia.registry import Kind
 from lmia.report.run import Floats, Rows, Run, read_run
 from lmia.report.visible import visible
@@ -165,7 +166,7 @@ def _distances(run: Run, drawn: Rows, target: Target, trusted: bool) -> Floats:
 
 def _records(source: Source, where: str) -> Iterator[Pair | Rejected]:
     with _as_reported(where):
-        yield from (record for shard in source.shards() for record in source.read(shard))
+        yield from (record for shard in source.shards() for record in records(source, shard))
 
 
 def _cosine(target: Target, pair: Pair, max_pixels: int) -> float | None:

@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 from lmia.errors import LmiaError
 from lmia.keys import unique_keys
 from lmia.overlap.check import Found
-from lmia.overlap.pictures import Pictures, unicode
+from lmia.overlap.pictures import Pictures
+from lmia.records import records
 from lmia.report.aside import write_aside
 from lmia.report.spreadsheet import as_csv
 from lmia.source import Pair, Source
@@ -130,14 +131,13 @@ def _write(source: Source, role: str, stays: Mapping[int, _Row], path: Path) -> 
 
 def _rows(source: Source, stays: Mapping[int, _Row]) -> Iterator[dict[str, str | bytes | None]]:
     """Yield the records that stay; not those that are others than they were."""
-    records = (record for shard in source.shards() for record in source.read(shard))
-    for place, record in enumerate(records):
+    found = (record for shard in source.shards() for record in records(source, shard))
+    for place, record in enumerate(found):
         if (row := stays.get(place)) is None or not isinstance(record, Pair):
             continue
         image, digest = _image(record)
         if digest == row.sha256:
-            url = None if record.url is None else unicode(record.url)
-            words = {"key": row.key, "key_in_source": row.before, "caption": unicode(record.caption), "url": url}
+            words = {"key": row.key, "key_in_source": row.before, "caption": record.caption, "url": record.url}
             yield {**words, "image": image}
 
 

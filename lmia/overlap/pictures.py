@@ -17,6 +17,7 @@ from lmia.evidence.duplicates import normal_caption, normal_url, same
 from lmia.evidence.hashes import RADIUS, as_hashes, near_hashes
 from lmia.evidence.links import Links, Rows
 from lmia.picture import MAX_PIXELS, Facts, open_pair
+from lmia.records import records
 from lmia.settings import describe
 from lmia.source import Pair, Rejected, Source, drawn
 
@@ -82,7 +83,7 @@ def read(source: Source, role: str, max_pixels: int = MAX_PIXELS, digests: bool 
     console = Console(file=sys.stderr)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         for shard in bar.track(source.shards(), description=f"Reading {role}"):
-            for record in source.read(shard):
+            for record in records(source, shard):
                 opened = record if isinstance(record, Rejected) else open_pair(record, max_pixels)
                 if isinstance(record, Rejected):
                     rejected[record.reason] += 1

@@ -10,6 +10,7 @@ from PIL import Image
 
 from lmia.membership import Membership
 from lmia.picture import FORMATS
+from lmia.records import records
 from lmia.source import Pair, Source
 
 PAIRS = 1000
@@ -44,7 +45,7 @@ def write_shards(out: Path, source: Source, known: Membership) -> None:
             written[role] += 1
 
     for shard in source.shards():
-        for pair in source.read(shard):
+        for pair in records(source, shard):
             if isinstance(pair, Pair) and (row := rows.get(pair.key)) is not None:
                 role = "members" if known.inside[row] else "nonmembers"
                 waiting[role].append((shard_key(row), pair))

@@ -15,7 +15,7 @@ from PIL import Image
 
 from lmia import LmiaError, Pair, Rejected
 from lmia.picture import open_pair
-from lmia.source import together
+from lmia.records import together
 from lmia_table import Table
 from memory import at_most
 
