@@ -1,4 +1,4 @@
-"""A second attack on cached features: no forward pass, and seconds beyond imports; and how soon the shell answers.
+"""A second attack on cached features: no forward pass, and seconds beyond imports and the model's loading; and how soon the shell answers.
 
 python -m benchmarks.again
 """
@@ -63,7 +63,11 @@ def main():
                 took.append(wall)
             told = report.extraction["images_encoded"]
             rows += [
-                figure(f"{plugin} after wsa on 4,000 cached pairs, seconds beyond imports", *took, most=2),
+                figure(
+                    f"{plugin} after wsa on 4,000 cached pairs, seconds beyond imports and the model's loading",
+                    *took,
+                    most=2,
+                ),
                 figure(f"{plugin}: pictures encoded, counted", calls["images"] - first, most=0),
                 figure(f"{plugin}: pictures encoded, as reported", told, most=0),
             ]

@@ -4,7 +4,8 @@
     python -m benchmarks.memory --curve        # and to 400,000 (ten minutes)
 
 Each size runs in a process of its own, over pictures of 8 x 8 and a target of two matrices, so that what grows is what
-an audit keeps and not what a model needs. Memory maps of the store are file pages and do not count as anonymous.
+an audit keeps and not what a model needs. Memory maps of the store are file pages and do not count as anonymous, nor do
+the reading processes, which every size has.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import lmia
 from benchmarks.figures import figure, tell
 from benchmarks.process import anonymous
 
-WIDTH, PIECE, SIZES, CURVE = 512, 1_000, (4_000, 40_000), (4_000, 40_000, 120_000, 400_000)
+WIDTH, PIECE, SHARD, SIZES, CURVE = 512, 1_000, 1_000, (4_000, 40_000), (4_000, 40_000, 120_000, 400_000)
 
 
 class Dots(lmia.Source):
@@ -35,10 +36,10 @@ class Dots(lmia.Source):
         self.start, self.stop = start, stop
 
     def shards(self):
-        return [str(at) for at in range(self.start, self.stop, 2000)]
+        return [str(at) for at in range(self.start, self.stop, SHARD)]
 
     def read(self, shard):
-        for index in range(int(shard), min(int(shard) + 2000, self.stop)):
+        for index in range(int(shard), min(int(shard) + SHARD, self.stop)):
             pixels = np.random.default_rng(index).integers(0, 256, (8, 8, 3), dtype=np.uint8)
             yield lmia.Pair(f"dots/{index}", f"a picture of dots with the number {index}", Image.fromarray(pixels))
 
@@ -130,12 +131,13 @@ def main(sizes: Sequence[int]) -> int:
     first, *others = sizes
     return tell(
         [
-            figure(
-                f"memory grown from {first:,} to {pairs:,} pairs / (1.1 x arrays asked for + 64 MB)",
-                (peaks[pairs] - peaks[first]) / (1.1 * (arrays[pairs] - arrays[first]) + 64e6),
-                most=1,
-            )
+            figure(f"memory grown from {first:,} to {pairs:,} pairs / {name}", grown / allowed, most=most)
             for pairs in others
+            for grown, asked in [(peaks[pairs] - peaks[first], arrays[pairs] - arrays[first])]
+            for name, allowed, most in [
+                ("(1.1 x arrays asked for + 64 MB)", 1.1 * asked + 64e6, 1),
+                ("arrays asked for", asked, 1.1 if pairs == CURVE[-1] else None),
+            ]
         ]
     )
 

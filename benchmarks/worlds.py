@@ -1,4 +1,4 @@
-"""What the benchmarks run on: JPEGs in tar shards with captions of known length, made from a seed."""
+"""What the benchmarks run on: JPEGs in tar shards with captions of known length, of thirty words that every cache soon knows."""
 
 from __future__ import annotations
 

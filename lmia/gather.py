@@ -18,6 +18,7 @@ from lmia.looks import STATISTICS
 from lmia.measurement import Measurement
 from lmia.samples import Samples
 from lmia.store import Store
+from lmia.texts import Texts
 
 Rows = NDArray[np.int64]
 Load = Callable[[Shard], NDArray[Any]]
@@ -64,7 +65,7 @@ def gather(
             arrays[part] = fill([part])[:, 0]
         if "view_embeddings" in needs:
             arrays[f"view_{part}"] = fill([extractor.column(part, view) for view in names])
-    captions = table["caption"].take(pa.array(rows)).to_pylist()
+    captions = Texts(table["caption"].take(pa.array(rows)))
     measured: dict[str, Tensor] = {}
     for measurement in measurements:
         measured |= _measured(extractor, measurement, shards, where, len(rows))

@@ -149,10 +149,11 @@ def _found(
     starts = np.cumsum([0, *lengths])
     place = {shard.key: i for i, shard in enumerate(shards)}
     found, read = {}, {}
+    named = rows["key"].to_pylist()
     for role, source in data.given().items():
         mine = [place[shard.key] for shard in plan[role]]
         every = np.concatenate([np.arange(starts[i], starts[i + 1]) for i in mine] or [np.zeros(0, np.int64)])
-        keys = rows["key"].take(pa.array(every)).to_pylist()
+        keys = [named[i] for i in every.tolist()]
         read[role] = Records([shards[i].key for i in mine], keys, [bad for i in mine for bad in rejected[i]])
         found[role] = every[list(drawn(source, keys))]
     return found, read

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from lmia.errors import LmiaError
+from lmia.texts import joined, taken
 
 _DECLARE = {"cosine": "cosine", "image": "embeddings", "text": "embeddings"} | {
     "view_image": "view_embeddings",
@@ -92,7 +93,7 @@ class Samples:
         """Return the samples at `rows` ((m,) int64), in that order."""
         return Samples(
             self.ids[rows],
-            [self.captions[int(row)] for row in rows],
+            taken(self.captions, rows.tolist()),
             self.view_names,
             {name: array[rows] for name, array in self.arrays.items()},
             {name: array[rows] for name, array in self.measured.items()},
@@ -129,7 +130,7 @@ def concat(parts: Sequence[Samples]) -> Samples:
         raise ValueError("concat needs samples of the same views and arrays.")
     return Samples(
         torch.cat([part.ids for part in parts]),
-        [caption for part in parts for caption in part.captions],
+        joined([part.captions for part in parts]),
         first.view_names,
         {name: torch.cat([part.arrays[name] for part in parts]) for name in first.arrays},
         {name: torch.cat([part.measured[name] for part in parts]) for name in first.measured},

@@ -16,6 +16,7 @@ from lmia.contained import bits, contained
 from lmia.errors import LmiaError
 from lmia.returned import told
 from lmia.samples import Known, Samples
+from lmia.texts import Texts
 
 CHUNK = 8192
 
@@ -43,7 +44,8 @@ def only(samples: Samples, attack: Attack, measured: str | None = None) -> Sampl
     for name in ("cosine", "view_image", "view_text"):
         if name in arrays:
             arrays[name] = arrays[name][:, : len(views)]
-    return Samples(samples.ids, tuple(samples.captions), views, arrays, kept)
+    captions = samples.captions if isinstance(samples.captions, Texts) else tuple(samples.captions)
+    return Samples(samples.ids, captions, views, arrays, kept)
 
 
 def fitted(attack: Attack, known: Known) -> Attack:

@@ -1,6 +1,7 @@
 """What benchmarks tell is one table and one file, and a missed figure is an exit code."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -61,3 +62,23 @@ def test_one_command_runs_them_and_writes_a_table_and_a_file(tmp_path, monkeypat
     assert all(f"| {name} |" in table for name in names)
     assert ("evidence for 2,000 + 2,000 scores, seconds" in names) == (code == 0)
     assert ("small broke: exit code 1." in capfd.readouterr().out) == (code == 1)
+
+
+UNITS = {"minutes": 1 / 60, "hours": 1, "GPU-hours": 1}
+
+
+@pytest.mark.parametrize(
+    ("model", "row", "passes"),
+    [
+        ("ViT-L-14", "| CSA, WSA, Anchor (", 2),
+        ("ViT-L-14", "| and AEA with 8 views", 18),
+        ("ViT-B-32", "| ViT-B-32: ", 1),
+    ],
+)
+def test_what_it_takes_is_worked_out_of_measured_rates(model, row, passes):
+    """ViT-B-32 is bound by decoding, so that one pass counts of its two."""
+    measured, taken = ((ROOT / "docs" / name).read_text() for name in ("performance.md", "cluster.md"))
+    rate = float(re.search(rf"^\| {model} \| ([\d,]+) \|", measured, re.MULTILINE)[1].replace(",", ""))
+    (line,) = (line for line in taken.splitlines() if line.startswith(row))
+    hours = [float(number) * UNITS[unit] for number, unit in re.findall(r"([\d.]+) (minutes|hours|GPU-hours)", line)]
+    assert hours == pytest.approx([passes * pairs / rate / 3600 for pairs in (1e6, 1e8, 4e8)], rel=0.04)

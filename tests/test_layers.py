@@ -23,6 +23,7 @@ LAYERS = {
         "faults",
         "settings",
         "samples",
+        "texts",
         "source",
         "trainable",
         "target",

@@ -231,7 +231,7 @@ def test_every_tensor_has_bits(dtype, shape):
 
 @pytest.mark.parametrize("when", ["fit", "score"])
 def test_captions_are_nobodys_to_sort(tmp_path, when):
-    with pytest.raises(AttributeError, match="'tuple' object has no attribute 'sort'"):
+    with pytest.raises(AttributeError, match="'Texts' object has no attribute 'sort'"):
         audited(tmp_path, meddling(lambda samples: samples.captions.sort(), when))
 
 

@@ -13,6 +13,7 @@ from lmia.evidence.bounds import Interval, hanley_mcneil, mover, newcombe, separ
 from lmia.evidence.estimate import Estimate
 from lmia.evidence.placements import Placements, covariance, place
 from lmia.evidence.ranks import dense_ranks
+from lmia.evidence.sides import as_truth
 
 FEW = 100
 """Independent groups on a side below which DeLong's interval covers too little (78 % at AUC .99 for 60)."""
@@ -52,9 +53,7 @@ def auroc(scores: Tensor, labels: Tensor, groups: Tensor | None = None, confiden
         >>> print(auroc(scores, labels), auroc(scores, labels).method)
         0.505 [0.448, 0.561] DeLong, logit scale
     """
-    ranks = dense_ranks(scores)
-    placed = place(ranks, labels, groups)
-    _agree(placed.area, ranks, labels)
+    placed = _placed(dense_ranks(scores), labels, groups)
     (low, high), method = _interval(placed, confidence)
     return Estimate(placed.area, low, high, confidence, method + _clustered(groups), placed.m + placed.n)
 
@@ -88,9 +87,7 @@ def auroc_difference(
         0.000 [0.000, 0.000]
     """
     of_a, of_b = dense_ranks(a), dense_ranks(b)
-    first, second = place(of_a, labels, groups), place(of_b, labels, groups)
-    _agree(first.area, of_a, labels)
-    _agree(second.area, of_b, labels)
+    first, second = _placed(of_a, labels, groups), _placed(of_b, labels, groups)
     if torch.equal(of_a, of_b):
         return Estimate(0.0, 0.0, 0.0, confidence, "the same order", len(a))
     (low, high), method = _difference(first, second, confidence)
@@ -125,13 +122,16 @@ def p_above(auc: Estimate, two_sided: bool = False) -> float:
     return round(min(1.0, 2 * min(above, 1 - above)) if two_sided else above, 15)
 
 
-def _agree(area: float, ranks: Tensor, labels: Tensor) -> None:
-    """Hold our exact count against torchmetrics, which works in float32; its functional form never syncs processes."""
-    measured = float(
-        binary_auroc(ranks.double() / max(1, int(ranks.max())), labels.detach().to("cpu").long(), validate_args=False)
+def _placed(ranks: Tensor, labels: Tensor, groups: Tensor | None) -> Placements:
+    """Place scores, and hold our exact count against torchmetrics, which works in float32 and takes the room it needs first."""
+    truth = as_truth(labels, len(ranks))
+    measured = float(  # its functional form never syncs processes
+        binary_auroc(ranks.double() / max(1, int(ranks.max())), truth.long(), validate_args=False)
     )
-    if not abs(measured - area) < 1e-6:
-        raise ArithmeticError(f"AUROC is {area} by counting and {measured} by torchmetrics")
+    placed = place(ranks, truth, groups)
+    if not abs(measured - placed.area) < 1e-6:
+        raise ArithmeticError(f"AUROC is {placed.area} by counting and {measured} by torchmetrics")
+    return placed
 
 
 def _clustered(groups: Tensor | None) -> str:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+
+from lmia.evidence.sides import as_groups
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -49,8 +52,13 @@ def resample(
     rng = np.random.default_rng(seed)
     if groups is None:
         return _resample_singles(rng, np.sort(members), np.sort(nonmembers)[::-1], fpr, bootstraps)
-    thresholds = _thresholds(rng, nonmembers, groups[1], fpr, bootstraps)
-    return _shares_above(rng, members, groups[0], thresholds)
+    thresholds = _thresholds(rng, nonmembers, _numbered(groups[1]), fpr, bootstraps)
+    return _shares_above(rng, members, _numbered(groups[0]), thresholds)
+
+
+def _numbered(groups: Ints) -> Ints:
+    found: Ints = as_groups(torch.from_numpy(groups), len(groups)).numpy()
+    return found
 
 
 def _resample_singles(
@@ -66,36 +74,46 @@ def _resample_singles(
 
 def _thresholds(rng: np.random.Generator, scores: Floats, groups: Ints, fpr: float, draws: int) -> Floats:
     """Draw the nonmembers by group and find each resample's threshold, (draws,)."""
-    order = np.argsort(-scores, kind="stable")
-    ordered, owners, n = scores[order], groups[order], len(scores)
-    largest = int(np.unique(groups, return_counts=True)[1].max())
-    near = int(n * fpr + 10 * np.sqrt((n * fpr + 1) * largest) + 10 * largest)
-    found = _crossings(rng, ordered, owners, min(near, n), fpr, draws)
+    n, largest = len(scores), int(np.bincount(groups).max())
+    reach = int(10 * np.sqrt((n * fpr + 1) * largest) + 10 * largest)
+    found = _crossings(rng, scores, groups, max(0, int(n * fpr) - reach), min(int(n * fpr) + reach, n), fpr, draws)
     # Few and large groups can move a threshold further than that; then all nonmembers are searched.
-    return found if np.isfinite(found).all() else _crossings(rng, ordered, owners, n, fpr, draws)
+    return found if np.isfinite(found).all() else _crossings(rng, scores, groups, 0, n, fpr, draws)
 
 
-def _crossings(rng: np.random.Generator, ordered: Floats, owners: Ints, near: int, fpr: float, draws: int) -> Floats:
-    found = []
-    for weights, _, total in _draws(rng, owners, 0, near, draws):
-        beyond = weights > np.floor(total * fpr + 1e-9)[:, None]
-        found.append(np.where(beyond[:, -1], ordered[beyond.argmax(1)], np.nan))
+def _crossings(
+    rng: np.random.Generator, scores: Floats, groups: Ints, low: int, high: int, fpr: float, draws: int
+) -> Floats:
+    """Find the thresholds that lie at positions low to high of the scores, from above, (draws,); NaN for others."""
+    order, found = _descending(scores, low, high), []
+    for weights, base, total in _draws(rng, groups[order], low, high, draws):
+        allowed = np.floor(total * fpr + 1e-9)
+        beyond = base[:, None] + weights > allowed[:, None]
+        within = (base <= allowed) & beyond[:, -1]
+        found.append(np.where(within, scores[order[low + beyond.argmax(1)]], np.nan))
     return np.concatenate(found)
 
 
 def _shares_above(rng: np.random.Generator, scores: Floats, groups: Ints, thresholds: Floats) -> Floats:
     """Draw the members by group, one resample a threshold, and count the share above each, (draws,)."""
-    order = np.argsort(-scores, kind="stable")
-    ordered, owners = scores[order], groups[order]
-    above = np.searchsorted(-ordered, -thresholds, side="left")
-    low, high = int(above.min()), int(above.max())
+    low, high = int((scores > thresholds.max()).sum()), int((scores > thresholds.min()).sum())
+    order = _descending(scores, low, high)
+    above = low + np.searchsorted(-scores[order[low:high]], -thresholds, side="left")
     shares, done = [], 0
-    for weights, base, total in _draws(rng, owners, low, high, len(thresholds)):
+    for weights, base, total in _draws(rng, groups[order], low, high, len(thresholds)):
         rows = np.arange(len(total))
         counted = np.concatenate([np.zeros((len(rows), 1), dtype=np.int64), weights], 1)
         shares.append((base + counted[rows, above[done : done + len(rows)] - low]) / total)
         done += len(rows)
     return np.concatenate(shares)
+
+
+def _descending(scores: Floats, low: int, high: int) -> Ints:
+    """Order scores from above, (n,): exactly at positions low to high, and elsewhere so that each is on its side of them."""
+    falling, ends = -scores, sorted({at for at in (low, high) if 0 < at < len(scores)})
+    order: Ints = np.argpartition(falling, ends) if ends else np.arange(len(scores))
+    order[low:high] = order[low:high][np.argsort(falling[order[low:high]], kind="stable")]
+    return order
 
 
 def _draws(
@@ -107,17 +125,27 @@ def _draws(
         how often the samples at positions low to high were drawn, cumulated, (b, high - low); how often those before
         them, (b,); and how many samples in all, (b,).
     """
-    numbers = np.unique(owners, return_inverse=True)[1]
-    sizes = np.bincount(numbers)
-    before = np.bincount(numbers[:low], minlength=len(sizes))
-    inside = np.unique(numbers[low:high])
+    sizes = np.bincount(owners)
+    before = np.bincount(owners[:low], minlength=len(sizes))
+    inside = np.unique(owners[low:high])
     rest = np.ones(len(sizes), dtype=bool)
     rest[inside] = False
-    kinds, many = np.unique(np.stack([sizes[rest], before[rest]], 1), axis=0, return_counts=True)
+    kinds, many = _kinds(sizes[rest], before[rest])
     chances = np.concatenate([np.ones(len(inside)), many]) / len(sizes)
     size, early = np.concatenate([sizes[inside], kinds[:, 0]]), np.concatenate([before[inside], kinds[:, 1]])
-    column = np.searchsorted(inside, numbers[low:high])
+    column = np.searchsorted(inside, owners[low:high])
     step = max(1, _CELLS // max(len(chances), high - low))
     for start in range(0, draws, step):
         drawn = rng.multinomial(len(sizes), chances, size=min(step, draws - start))
         yield drawn[:, column].cumsum(1), drawn @ early, drawn @ size
+
+
+def _kinds(sizes: Ints, before: Ints) -> tuple[Ints, Ints]:
+    """Count the groups of each size that have so many samples before: the kinds (k, 2), ascending, and their numbers (k,)."""
+    wide = int(before.max(initial=0)) + 1
+    single = sizes == 1  # most are, and sorting them takes long
+    early = int(before[single].sum())
+    codes, many = np.unique(sizes[~single] * wide + before[~single], return_counts=True)
+    kinds = np.concatenate([np.array([[1, 0], [1, 1]]), np.stack(np.divmod(codes, wide), 1)])
+    numbers = np.concatenate([np.array([int(single.sum()) - early, early]), many])
+    return kinds[numbers > 0], numbers[numbers > 0]

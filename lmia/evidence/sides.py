@@ -108,8 +108,34 @@ def as_groups(groups: Tensor | None, n: int) -> Tensor:
         return torch.arange(n)
     if groups.shape != (n,) or groups.is_floating_point():
         raise ValueError(f"groups must be ({n},) integers, but are {tuple(groups.shape)} {groups.dtype}")
-    numbered: Tensor = torch.unique(groups.detach().to("cpu"), return_inverse=True)[1]
+    plain = groups.detach().to("cpu").long()
+    if _compact(plain):
+        return ((torch.bincount(plain) > 0).cumsum(0) - 1)[plain]
+    numbered: Tensor = torch.unique(plain, return_inverse=True)[1]
     return numbered
+
+
+def _compact(numbers: Tensor) -> bool:
+    """Tell whether numbers are about as many as their range: then they are counted in O(n), and not sorted."""
+    return bool(len(numbers)) and int(numbers.min()) >= 0 and int(numbers.max()) < 4 * len(numbers)
+
+
+def _sizes(groups: Tensor) -> Tensor:
+    """Count the samples of every group, and of numbers that are none."""
+    return torch.bincount(groups if _compact(groups) else as_groups(groups, len(groups)))
+
+
+def distinct(groups: Tensor) -> int:
+    """Count the groups.
+
+    Args:
+        groups: (n,) integers, equal for duplicates.
+
+    Example:
+        >>> distinct(torch.tensor([70, 5, 70]))
+        2
+    """
+    return int((_sizes(groups) > 0).sum())
 
 
 def one_each(groups: Tensor | None, n: int) -> Tensor:
@@ -145,5 +171,5 @@ def independent(groups: Tensor | None, n: int) -> float:
         >>> independent(None, 6), independent(torch.tensor([0, 0, 1, 1, 2, 2]), 6)
         (6.0, 3.0)
     """
-    sizes = as_groups(groups, n).bincount().double()
+    sizes = _sizes(torch.arange(n) if groups is None else groups).double()
     return n**2 / float((sizes**2).sum()) if n else 0.0

@@ -5,10 +5,12 @@ from __future__ import annotations
 from math import ceil, floor, sqrt
 
 import numpy as np
+import torch
 from scipy.stats import binom
 
 from lmia.evidence.bounds import Interval, clopper_pearson, tail
 from lmia.evidence.resampling import Floats, Ints
+from lmia.evidence.sides import distinct
 
 
 def across_ties(
@@ -43,7 +45,11 @@ def across_ties(
         True
     """
     n = len(nonmembers)
-    worth = (len(members), n) if groups is None else (len(np.unique(groups[0])), len(np.unique(groups[1])))
+    worth = (
+        (len(members), n)
+        if groups is None
+        else (distinct(torch.from_numpy(groups[0])), distinct(torch.from_numpy(groups[1])))
+    )
     each = (1 + confidence) / 2  # half of the misses are the threshold's, half Clopper-Pearson's
     beyond = tail(each)
     fewest, most = (binom.ppf(p, worth[1], fpr) / worth[1] * n for p in (beyond, 1 - beyond))

@@ -16,7 +16,7 @@ from lmia.evidence.bounds import clopper_pearson, tail
 from lmia.evidence.estimate import Estimate
 from lmia.evidence.resampling import Floats, Ints, resample
 from lmia.evidence.results import TPR
-from lmia.evidence.sides import as_groups, as_truth, independent, sides
+from lmia.evidence.sides import as_groups, as_truth, distinct, independent, sides
 from lmia.evidence.ties import across_ties
 
 NEEDED = 10
@@ -222,7 +222,7 @@ def _interval(
     drawn = resample(members, nonmembers, owners, fpr, bootstraps, seed)
     ends = [np.quantile(drawn, [tail(confidence), 1 - tail(confidence)]).tolist(), across or (value, value)]
     if owners is not None or value in (0, 1):
-        worth = len(members) if owners is None else len(np.unique(owners[0]))
+        worth = len(members) if owners is None else distinct(torch.from_numpy(owners[0]))
         ends.append(clopper_pearson(value * worth, worth, confidence))
     method = (
         "threshold by bootstrap, TPR by Bayes" if owners is None else "joint stratified bootstrap, by duplicate group"

@@ -1,8 +1,10 @@
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lmia.errors import LmiaError
-from lmia.evidence.sides import as_groups, as_labels, as_truth, independent, sides
+from lmia.evidence.sides import as_groups, as_labels, as_truth, distinct, independent, sides
 
 
 @pytest.mark.parametrize("dtype", [torch.bool, torch.int32, torch.int64, torch.uint8])
@@ -39,6 +41,13 @@ def test_one_kind_of_labels_may_be_checked_alone():
 def test_groups_are_numbered_and_default_to_singles():
     assert as_groups(torch.tensor([9, -2, 9, 4]), 4).tolist() == [2, 0, 2, 1]
     assert as_groups(None, 3).tolist() == [0, 1, 2]
+
+
+@given(st.lists(st.integers(0, 12) | st.integers(-(2**62), 2**62), max_size=12))
+def test_groups_are_numbered_in_order_whatever_their_names(names):
+    found = as_groups(torch.tensor(names, dtype=torch.int64), len(names)).tolist()
+    assert found == [sorted(set(names)).index(name) for name in names]
+    assert distinct(torch.tensor(names, dtype=torch.int64)) == len(set(names))
 
 
 @pytest.mark.parametrize("groups", [torch.zeros(3), torch.zeros(2, dtype=torch.int64)])
