@@ -47,8 +47,10 @@ def outlook(data: AuditData, detect: float, attacks: int = 1) -> str:
 
 def _count(source: Source) -> int | None:
     """Count a source's records, or estimate it from its first shards; None where that would be to read them."""
-    shards, reader = source.shards(), reader_of(source)
-    if any("://" in shard or shard.startswith("pipe:") for shard in shards) or type(reader).count is Source.count:
+    reader = reader_of(source)
+    far = any("://" in shard or shard.startswith("pipe:") for shard in reader.shards())
+    if far or type(reader).count is Source.count:
         return None
+    shards = source.shards()
     some = [reader.count(shard) for shard in shards[:COUNTED]]
     return expected(source, round(sum(some) / max(1, len(some)) * len(shards)))

@@ -138,9 +138,15 @@ class Sample(Selection):
         super().__init__(source)
         self.n = n
         self.seed = seed
+        self._chosen: tuple[str, ...] | None = None
 
     def shards(self) -> Sequence[str]:
-        """List as few shards of the source, in a seeded order, as hold n records."""
+        """List as few shards of the source, in a seeded order, as hold n records; they are counted once."""
+        if self._chosen is None:
+            self._chosen = tuple(self._choose())
+        return list(self._chosen)
+
+    def _choose(self) -> list[str]:
         chosen: list[str] = []
         have = 0
         for shard in sorted(named_shards(self.source), key=self._hash):

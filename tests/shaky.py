@@ -35,7 +35,8 @@ class Shaky(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Answer)
         self.files, self.tags = {}, {}
         self.troubles = deque()
-        self.ranges = self.sized = self.tagged = True
+        self.ranges = self.sized = self.tagged = self.placed = True
+        self.packs = False  # whether it says of its files that they were packed on the way
         self.retry_after = None
         self.asked = []  # of every GET: the range it asked for, or nothing
         self.encodings = set()
@@ -88,7 +89,9 @@ class _Answer(BaseHTTPRequestHandler):
     def _say(self, status, data, begin, sized=True):
         server = self.server
         self.send_response(status)
-        if begin:
+        if server.packs:
+            self.send_header("Content-Encoding", "gzip")
+        if begin and server.placed:
             self.send_header("Content-Range", f"bytes {begin}-{len(data) - 1}/{len(data)}")
         if sized and server.sized:
             self.send_header("Content-Length", str(len(data) - begin))

@@ -94,7 +94,11 @@ def test_a_sample_is_the_same_whatever_the_shards(tmp_path):
     drawn = [sample.draw([f"noise/{i}" for i in range(100)]) for sample in (whole, again, other)]
     assert drawn[0] == drawn[1] != drawn[2]
     assert len(set(drawn[0])) == 30
-    assert len(Sample(Noise(0, 100, shard=10), 25).shards()) == 3
+    whole = Noise(0, 100, shard=10)
+    sample = Sample(whole, 25)
+    assert len(sample.shards()) == 3
+    assert sample.shards() == sample.shards()
+    assert whole.reads == 3  # counted once, however often it is asked
 
 
 def test_a_sample_that_falls_short_says_so(tmp_path):

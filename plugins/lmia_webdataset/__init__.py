@@ -11,20 +11,11 @@ from hashlib import blake2b
 from pathlib import Path
 
 import lmia
-from lmia_webdataset.address import (
-    clean,
-    distinct,
-    expand,
-    is_file,
-    is_folder,
-    is_pipe,
-    is_remote,
-    looks_like_tar,
-    open_shard,
-)
-from lmia_webdataset.remote import cannot_be_read, server_facts
+from lmia_webdataset.address import clean, distinct, expand, is_file, is_folder, looks_like_tar, open_shard
+from lmia_webdataset.remote import Facts, cannot_be_read, server_facts
 from lmia_webdataset.shelf import Copying, Shelf
 from lmia_webdataset.tar import Files, Tar, Unreadable
+from lmia_webdataset.url import is_pipe, is_remote
 
 IMAGE_BYTES = 512 << 20
 TEXT_BYTES = 1 << 20
@@ -80,6 +71,7 @@ class WebDataset(lmia.Source):
         self.allow_pipe = allow_pipe
         self.keep = keep
         self.keep_gb = keep_gb
+        self._known: dict[str, Facts] = {}
         self._shelf = Shelf(Path(keep).expanduser(), keep_gb * 1e9) if keep else None
 
     @classmethod
@@ -120,7 +112,8 @@ class WebDataset(lmia.Source):
         label = self._label(shard)
         facts: object = shard
         if is_remote(shard):
-            facts = (shard, server_facts(shard))
+            self._known[shard] = server_facts(shard)
+            facts = (shard, self._known[shard])
         elif not is_pipe(shard):
             try:
                 facts = (str(Path(shard).resolve()), Path(shard).stat().st_size, Path(shard).stat().st_mtime_ns)
@@ -155,7 +148,7 @@ class WebDataset(lmia.Source):
     def _records(self, shard: str, label: str, headers_only: bool) -> Iterator[lmia.Pair | lmia.Rejected]:
         image, text = self.image_key.lower().split(";"), self.text_key.lower().split(";")
         limits = {"json": TEXT_BYTES} | dict.fromkeys(text, TEXT_BYTES) | dict.fromkeys(image, IMAGE_BYTES)
-        with closing(open_shard(shard, self._shelf, self.allow_pipe)) as raw:
+        with closing(open_shard(shard, self._shelf, self.allow_pipe, self._known.get(shard))) as raw:
             tar = Tar(raw, shard, limits, headers_only)
             for found in tar:
                 key = f"{label}/{clean(found.key)}"

@@ -11,11 +11,14 @@ from functools import partial
 from pathlib import Path
 from typing import IO, cast
 
+import fsspec
+from fsspec.asyn import AsyncFileSystem
 from webdataset.shardlists import expand_urls
 
 import lmia
-from lmia_webdataset.remote import Patience, Readable, Remote, cannot_be_read, file_system
+from lmia_webdataset.remote import Facts, Patience, Readable, Remote, UnlistedError, cannot_be_read, file_system
 from lmia_webdataset.shelf import Shelf
+from lmia_webdataset.url import bare, is_pipe, is_remote
 
 TAR = (".tar", ".tar.gz", ".tgz")
 
@@ -49,26 +52,6 @@ def clean(text: object) -> str:
     return str(text).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def is_pipe(url: str) -> bool:
-    """Tell whether a shard is a shell command's output.
-
-    Example:
-        >>> is_pipe("pipe:cat a.tar"), is_pipe("./pipe:cat a.tar")
-        (True, False)
-    """
-    return url.startswith("pipe:")
-
-
-def bare(url: str) -> str:
-    """Return an address without its query.
-
-    Example:
-        >>> bare("https://host/a.tar?token=1"), bare("a?.tar")
-        ('https://host/a.tar', 'a?.tar')
-    """
-    return url.partition("?")[0] if is_remote(url) else url
-
-
 def looks_like_tar(part: str) -> bool:
     """Tell whether a part of a spec names tar shards.
 
@@ -77,16 +60,6 @@ def looks_like_tar(part: str) -> bool:
         [True, True, True, False]
     """
     return is_pipe(part) or bare(part).rstrip("}").endswith(TAR)
-
-
-def is_remote(url: str) -> bool:
-    """Tell whether an address is fsspec's to open.
-
-    Example:
-        >>> is_remote("s3://bucket/a.tar"), is_remote("a.tar"), is_remote("pipe:curl https://host/a.tar")
-        (True, False, False)
-    """
-    return "://" in url and not is_pipe(url)
 
 
 def is_file(url: str) -> bool:
@@ -142,12 +115,40 @@ def _matches(url: str) -> list[str]:
         return [url]
     if is_remote(url):
         system, path = file_system(url)
-        found = sorted(system.unstrip_protocol(name) for name in Patience(url).ask(partial(system.glob, path)))
+        found = sorted(map(system.unstrip_protocol, Patience(url).ask(partial(_listed, system, path))))
     else:
         found = sorted(glob.glob(url, recursive=True))  # noqa: PTH207 (Path.glob takes no absolute pattern)
     if not found:
         raise lmia.LmiaError(f"No shard matches '{url}'.", "Check the pattern and the folder.")
     return found
+
+
+def _listed(system: fsspec.AbstractFileSystem, pattern: str) -> Sequence[str]:
+    """List what matches a pattern; fsspec leaves out folders that it cannot list, which would be shards nobody misses."""
+
+    def heard(error: OSError) -> Exception:
+        return error if isinstance(error, FileNotFoundError) else UnlistedError(str(error))
+
+    name = "_ls" if isinstance(system, AsyncFileSystem) else "ls"
+    plain = getattr(system, name)
+
+    async def later(*args: object, **kwargs: object) -> object:
+        try:
+            return await plain(*args, **kwargs)
+        except OSError as error:
+            raise heard(error) from error
+
+    def now(*args: object, **kwargs: object) -> object:
+        try:
+            return plain(*args, **kwargs)
+        except OSError as error:
+            raise heard(error) from error
+
+    setattr(system, name, later if name == "_ls" else now)
+    try:
+        return cast(Sequence[str], system.glob(pattern))
+    finally:
+        delattr(system, name)
 
 
 def distinct(urls: Sequence[str]) -> dict[str, str]:
@@ -165,13 +166,16 @@ def distinct(urls: Sequence[str]) -> dict[str, str]:
     return {url: clean(url) for url in urls}
 
 
-def open_shard(shard: str, shelf: Shelf | None = None, allow_pipe: bool = False) -> Readable:
+def open_shard(
+    shard: str, shelf: Shelf | None = None, allow_pipe: bool = False, known: Facts | None = None
+) -> Readable:
     """Open a shard for reading from its beginning.
 
     Args:
         shard: its address.
         shelf: where copies of remote shards are kept, if they are.
         allow_pipe: run its command, if it is one.
+        known: what its server said of it when the shards were listed, if that is known.
 
     Raises:
         lmia.LmiaError: it cannot be opened, or would run a command.
@@ -179,7 +183,8 @@ def open_shard(shard: str, shelf: Shelf | None = None, allow_pipe: bool = False)
     if is_pipe(shard) and not allow_pipe:
         raise _would_run(shard)
     if is_remote(shard):
-        return shelf.open(shard) if shelf else Remote(shard)
+        remote = Remote(shard, known)
+        return shelf.open(remote) if shelf else remote
     try:
         return _Pipe(shard.removeprefix("pipe:")) if is_pipe(shard) else Path(shard).open("rb")
     except (OSError, ValueError) as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Protocol, TypeVar, cast
 
@@ -16,6 +16,7 @@ import aiohttp
 import fsspec
 
 import lmia
+from lmia_webdataset.url import is_http, is_packed
 
 T = TypeVar("T")
 
@@ -31,14 +32,28 @@ TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=120)
 """Of http; none on the whole transfer, which waits for the model."""
 FACTS = {
     *("size", "etag", "last-modified", "lastmodified", "mtime", "generation", "md5", "content-md5", "digest"),
-    *("created", "modify", "modificationtime", "sha"),  # of fsspec's own memory, ftp, webhdfs and github
+    *("created", "modify", "modificationtime", "sha", "blob_id"),  # of fsspec's own memory, ftp, webhdfs, github and hf
+    *("last_modified", "md5hash", "crc32c"),
 }
 """Words of a file system that change when the file's content does."""
+TIMES = frozenset({"last-modified", "lastmodified", "last_modified", "mtime", "created", "modify", "modificationtime"})
+"""Those of them that a listing may write otherwise than the file's own answer, but for web servers, whose listings have none."""
 FINAL = (
     *(FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, NotImplementedError),
-    *(aiohttp.InvalidURL, aiohttp.ClientConnectorCertificateError),
+    *(aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, aiohttp.ClientConnectorCertificateError),
 )
 """What asking again does not change."""
+
+
+_RANGE = re.compile(r"bytes\s+(\d+)-\d*/?(\d*)", re.IGNORECASE)
+
+
+class UnlistedError(Exception):
+    """A folder that could not be listed."""
+
+
+Facts = Sequence[tuple[str, str]]
+"""What a server says of a file: words and values, sorted."""
 
 
 class Readable(Protocol):
@@ -51,16 +66,6 @@ class Readable(Protocol):
         """Close it."""
 
 
-def is_http(url: str) -> bool:
-    """Tell whether a web server is asked.
-
-    Example:
-        >>> is_http("https://host/a.tar"), is_http("s3://bucket/a.tar")
-        (True, False)
-    """
-    return url.startswith(("http://", "https://"))
-
-
 def file_system(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
     """Return the address's file system, and what it calls the file.
 
@@ -71,7 +76,8 @@ def file_system(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
     if is_http(url):
         # Unpacked on the way, bytes could neither be counted nor asked for from the middle.
         plain = {"Accept-Encoding": "identity"}
-        options = {"client_kwargs": {"timeout": TIMEOUT, "trust_env": True, "headers": plain}}
+        client = {"timeout": TIMEOUT, "trust_env": True, "headers": plain}
+        options = {"client_kwargs": client | ({"auto_decompress": False} if is_packed(url) else {})}
     try:
         return cast(tuple[fsspec.AbstractFileSystem, str], fsspec.core.url_to_fs(url, **options))
     except (ImportError, ValueError) as error:
@@ -146,7 +152,8 @@ class Patience:
     def _bear(self, error: Exception) -> None:
         self.failures += 1
         # fsspec's http takes whatever a server answers for a missing file, and keeps the answer as the cause.
-        cause = (isinstance(error, FileNotFoundError) and error.__cause__) or error
+        answered = isinstance(error, FileNotFoundError) and is_http(self.url)
+        cause = (error.__cause__ if answered or isinstance(error, UnlistedError) else None) or error
         if _is_final(cause) or self.failures > len(WAITS):
             raise cannot_be_read(self.url, cause, self.failures) from error
         time.sleep(max(WAITS[self.failures - 1], _asked_for(cause)))
@@ -175,6 +182,10 @@ class Remote:
 
     Args:
         url: the shard's address, for fsspec.
+        known: what the server said of the file when the shards were listed, if that is known.
+
+    Raises:
+        lmia.LmiaError: the server fails again and again, or says something else than was known.
 
     Attributes:
         facts: what the server says of the file, before it is opened.
@@ -182,9 +193,11 @@ class Remote:
         at: bytes read so far.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, known: Facts | None = None) -> None:
         self.url = url
-        self.facts = server_facts(url)
+        self.facts = server_facts(url, fresh=True)
+        if known is not None and _lasting(known, url) != _lasting(self.facts, url):
+            raise _changed(url, "since it was listed")
         self.size = next((int(fact) for word, fact in self.facts if word == "size" and fact.isdecimal()), 0) or None
         self.at = 0
         self._counted = 0  # where failures were last counted anew
@@ -249,8 +262,15 @@ class Remote:
         headers = {"Range": f"bytes={self.at}-"} if ranged else {}
         # A block size of 0 streams; with any size given, fsspec does not ask for it once more.
         self._file = file = system.open(path, "rb", block_size=0, size=1, headers=headers)
-        part = re.match(r"bytes (\d+)-", file.r.headers.get("Content-Range", "")) if file.r.status == 206 else None
+        part = _RANGE.match(file.r.headers.get("Content-Range", "")) if file.r.status == 206 else None
+        if self.at and file.r.status == 206 and not part:
+            raise OSError(f"asked from byte {self.at:,} on, the server does not say where its answer begins")
         begins = int(part[1]) if part else 0
+        total = part[2] if part else file.r.headers.get("Content-Length", "")
+        if self.size and total.isdecimal() and int(total) != self.size and "Content-Encoding" not in file.r.headers:
+            if not self.unchanged():
+                raise _changed(self.url)
+            raise OSError(f"the server offers {int(total):,} bytes, where it had said {self.size:,}")
         if begins > self.at:
             raise OSError(f"asked from byte {self.at:,} on, the server answers from {begins:,} on")
         _skip(file, self.at - begins)
@@ -264,8 +284,12 @@ def _skip(file: Readable, count: int) -> None:
         raise OSError(f"the answer ended {count:,} bytes before the place where it broke off")
 
 
-def _changed(url: str) -> lmia.LmiaError:
+def _lasting(facts: Facts, url: str) -> Facts:
+    return [fact for fact in facts if is_http(url) or fact[0] not in TIMES]
+
+
+def _changed(url: str, when: str = "while it was read") -> lmia.LmiaError:
     return lmia.LmiaError(
-        f"The shard '{url}' changed on its server while it was read.",
+        f"The shard '{url}' changed on its server {when}.",
         "Run again when nobody writes it any more: finished shards are kept.",
     )

@@ -52,19 +52,14 @@ class Shelf:
         self.closed = False
         self.said = False
 
-    def open(self, url: str) -> Readable:
-        """Open the copy of a shard, or the shard itself, to be copied as it is read.
-
-        Raises:
-            lmia.LmiaError: there is no copy, and the server fails.
-        """
-        remote = Remote(url)
+    def open(self, remote: Remote) -> Readable:
+        """Open the copy of a shard, or take the shard itself, to be copied as it is read."""
         if self.closed:
             return remote
         if remote.size is None or len(remote.facts) < 2:
-            self.say(f"'{url}' is not kept: its server names no size, or neither a date nor a tag.")
+            self.say(f"'{remote.url}' is not kept: its server names no size, or neither a date nor a tag.")
             return remote
-        key = _hash(repr((url, remote.facts)).encode("utf-8", "surrogatepass")).hexdigest()
+        key = _hash(repr((remote.url, remote.facts)).encode("utf-8", "surrogatepass")).hexdigest()
         try:
             return self._copy(key) or self._copying(key, remote, remote.size)
         except OSError as error:
@@ -111,7 +106,7 @@ class Shelf:
     def alone(self) -> Iterator[None]:
         """Wait until no other process makes room here, or names a copy."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / ".lock").open("w") as file:
+        with (self.folder / ".lock").open("a") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             try:
                 yield

@@ -14,9 +14,11 @@ from typing import IO, cast
 from webdataset.tariterators import base_plus_ext
 
 import lmia
-from lmia_webdataset.address import bare
 from lmia_webdataset.remote import Readable, cannot_be_read
+from lmia_webdataset.url import is_packed
 
+PADDING = 64
+"""Mebibytes of zeros behind a tar that are padding; more have no end, as far as a reader can tell."""
 HEADER_BYTES = 16 << 10
 """What one member's headers may take: long names and pax records, which a hostile tar could grow without end."""
 
@@ -81,7 +83,7 @@ class _Stream:
     """A tar's bytes as `tarfile` wants them: forwards only, and never more at once than `allowance`."""
 
     def __init__(self, raw: Readable, name: str) -> None:
-        packed = bare(name).endswith((".gz", ".tgz"))
+        packed = is_packed(name)
         self.seekable = isinstance(raw, io.BufferedReader) and not packed
         self.raw = raw
         whole = _Whole(raw, name)
@@ -121,11 +123,15 @@ class _Stream:
         self.allowance = size
 
     def more(self) -> bool:
-        """Read to the end, where gzip has its checksum; tell whether anything but zeros comes."""
+        """Read to the end, where gzip has its checksum; tell whether anything but zeros comes, or zeros without end."""
         try:
-            while part := self.source.read(1 << 20):
+            for _ in range(PADDING):
+                if not (part := self.source.read(1 << 20)):
+                    break
                 if part.strip(b"\0"):
                     return True
+            else:
+                return True
         except EOFError:
             self.short = True
         return self.short

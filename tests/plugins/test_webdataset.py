@@ -242,6 +242,16 @@ def test_two_tars_in_one_file_are_no_silent_end(tmp_path):
     assert read(tmp_path / "x.tar") == [Pair("x/a", "a dot", b"JPEG"), Rejected("x", "damaged tar")]
 
 
+def test_zeros_without_end_are_no_padding():
+    class Endless(io.BytesIO):
+        def read(self, size=-1):
+            return super().read(size) or bytes(size)
+
+    tar = Tar(Endless(tar_bytes(*sample("a"))), "x.tar", {"jpg": 9, "txt": 9}, headers_only=False)
+    assert [one.key for one in tar] == ["a"]
+    assert tar.fault == "damaged tar"
+
+
 @pytest.mark.parametrize(("cut", "fault"), [(None, "damaged tar"), (-3, "truncated tar")])
 def test_gzips_checksum_is_read(tmp_path, cut, fault):
     packed = bytearray(gzip.compress(tar_bytes(*sample("a"))))

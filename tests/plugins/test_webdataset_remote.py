@@ -139,6 +139,76 @@ def test_a_shard_that_changes_meanwhile_is_an_error_not_a_mixture(server, data, 
     assert all(record.image in WHOLE for record in read)
 
 
+def test_a_shard_that_changed_since_it_was_listed_is_an_error(server):
+    """Its features would be kept under the old one's name."""
+    url = server.put("0.tar", WHOLE)
+    source = WebDataset(url)
+    source.fingerprint(url)
+    assert len(list(source.read(url))) == 12
+    server.put("0.tar", OTHER, "two")
+    with pytest.raises(LmiaError, match=r"0\.tar' changed on its server since it was listed"):
+        list(source.read(url))
+    assert len(records(url)) == 12
+
+
+def test_an_answer_that_does_not_say_where_it_begins_is_not_believed(server):
+    server.placed = False
+    url = server.put("0.tar", WHOLE)
+    server.troubles.extend([("cut", 1_500_000)])
+    with pytest.raises(LmiaError, match=r"the server does not say where its answer begins \(4 attempts\)"):
+        records(url)
+
+
+@pytest.mark.parametrize("size", [5, len(WHOLE) - 512])
+def test_an_answer_of_another_size_than_was_said_is_an_error(server, monkeypatch, size):
+    url = server.put("0.tar", WHOLE)
+    said = remote.server_facts(url)
+    other = sorted({**dict(said), "size": str(size)}.items())
+    monkeypatch.setattr(remote, "server_facts", lambda *_, **__: other)
+    with pytest.raises(LmiaError, match=rf"the server offers {len(WHOLE):,} bytes, where it had said {size:,}"):
+        records(url)
+
+
+@pytest.mark.parametrize("trouble", [[], [("cut", 1_500_000)]])
+def test_a_packed_shard_that_is_called_packed_on_the_way_is_unpacked_once(server, tmp_path, trouble):
+    data = gzip.compress(WHOLE, 1, mtime=0)
+    server.packs = True
+    server.troubles.extend(trouble)
+    assert records(server.put("0.tgz", data)) == local(tmp_path, "0.tgz", data)
+
+
+def folder(server, name, *inside):
+    return server.put(name, "".join(f'<a href="{one}">{one}</a>' for one in inside).encode())
+
+
+def listed(pattern):
+    try:
+        return WebDataset(pattern).shards()
+    except LmiaError as error:
+        return error.problem
+
+
+@pytest.mark.parametrize("pattern", ["*.tar", "*/*.tar", "**/*.tar"])
+@pytest.mark.parametrize("trouble", [("stall", 0), 503, ("cut", 0)])
+@pytest.mark.parametrize("good", [0, 1, 2])
+def test_a_folder_that_cannot_be_listed_is_asked_for_again_and_not_left_out(server, pattern, trouble, good):
+    root = folder(server, "d", "a/", "b/", "9.tar")
+    for name in ("a", "b"):
+        folder(server, f"d/{name}", "0.tar")
+        server.put(f"d/{name}/0.tar", WHOLE)
+    server.put("d/9.tar", WHOLE)
+    whole = WebDataset(f"{root}/{pattern}").shards()
+    assert len(whole) == {"*.tar": 1, "*/*.tar": 2, "**/*.tar": 3}[pattern]
+    server.troubles.extend([("whole", 10**6)] * good + [trouble])
+    fsspec.filesystem("http").clear_instance_cache()
+    assert WebDataset(f"{root}/{pattern}").shards() == whole
+    server.troubles.clear()
+    server.troubles.extend([("whole", 10**6)] * good + [trouble] * 9)
+    fsspec.filesystem("http").clear_instance_cache()
+    found = listed(f"{root}/{pattern}")
+    assert found == whole or "(4 attempts)" in found  # whole where it did not have to ask so often
+
+
 def test_waits_grow_and_a_busy_server_may_ask_for_longer_ones(server, waited, monkeypatch):
     monkeypatch.setattr(remote, "WAITS", WAITS)
     url = server.put("0.tar", WHOLE)
@@ -210,6 +280,37 @@ def test_a_file_of_fsspec_that_changes_meanwhile_is_an_error(monkeypatch):
     memory.pipe_file("/changed/0.tar", OTHER)
     with pytest.raises(LmiaError, match="changed on its server"):
         list(stream)
+
+
+def test_a_missing_file_of_fsspec_is_said_at_once(waited, monkeypatch):
+    memory = fsspec.filesystem("memory")
+
+    def missing(*_, **__):
+        raise FileNotFoundError("no such file") from OSError("asked far away")
+
+    monkeypatch.setattr(type(memory), "info", missing)
+    with pytest.raises(LmiaError, match="no such file"):
+        WebDataset("memory://gone/0.tar").fingerprint("memory://gone/0.tar")
+    assert waited == []
+
+
+def test_a_folder_of_fsspec_that_cannot_be_listed_is_an_error(tmp_path, waited, monkeypatch):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "0.tar").write_bytes(WHOLE)
+    assert len(WebDataset(f"local://{tmp_path}/*/*.tar").shards()) == 2
+    local = type(fsspec.filesystem("local"))
+    listed = local.ls
+
+    def broken(self, path, *args, **kwargs):
+        if path.rstrip("/").endswith("/b"):
+            raise PermissionError("not yours")
+        return listed(self, path, *args, **kwargs)
+
+    monkeypatch.setattr(local, "ls", broken)
+    with pytest.raises(LmiaError, match=r"\*/\*\.tar' cannot be read: not yours"):
+        WebDataset(f"local://{tmp_path}/*/*.tar").shards()
+    assert waited == []
 
 
 def test_a_fingerprint_follows_a_file_of_fsspec_that_keeps_its_size():

@@ -250,3 +250,10 @@ def test_two_processes_at_once_read_the_same_and_hold_the_bound(server, kept):
     assert passes == [images] * 6
     assert ONE <= max(most) <= 2.5 * ONE
     assert list(kept.glob("*.part")) == []
+
+
+def test_another_ones_lock_is_not_emptied(tmp_path):
+    (tmp_path / ".lock").write_text("mine")
+    with shelf.Shelf(tmp_path, 1).alone():
+        pass
+    assert (tmp_path / ".lock").read_text() == "mine"

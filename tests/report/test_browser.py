@@ -116,8 +116,11 @@ def check_inert(dom, asked):
 @pytest.mark.parametrize("payload", hostile.LOADED, ids=lambda text: text[1:6])
 def test_the_detector_sees_what_a_page_without_escaping_lets_through(payload, opened, tmp_path):
     """The tests below prove nothing if this fails."""
-    dom, asked = opened(bare(tmp_path / "bare.html", [payload]))
-    assert [url for url in asked if hostile.HOST in url]
+    for _ in range(3):  # of a machine that is busy a page may have its focus too late
+        dom, asked = opened(bare(tmp_path / "bare.html", [payload]))
+        if found := [url for url in asked if hostile.HOST in url]:
+            break
+    assert found
     if hostile.JS in payload:
         assert hostile.RAN in dom
         assert f"http://{hostile.HOST}/js" in asked
