@@ -109,7 +109,7 @@ def main() -> int:
     print(f"{args.device}, 1 thread, median of {args.rounds} rounds.\n")
     print("| tower | views | K | views and passes | K + 1 passes alone |\n|---|---|---|---|---|")
     rows: list[Row] = []
-    with torch.inference_mode():
+    with torch.no_grad():  # as an extraction has it
         for name in args.towers:
             generator = torch.Generator().manual_seed(0)
             side, batch = TOWERS[name]
