@@ -126,7 +126,7 @@ def _placed(ranks: Tensor, labels: Tensor, groups: Tensor | None) -> Placements:
     """Place scores, and hold our exact count against torchmetrics, which works in float32 and takes the room it needs first."""
     truth = as_truth(labels, len(ranks))
     measured = float(  # its functional form never syncs processes
-        binary_auroc(ranks.double().div_(max(1, int(ranks.max()))), truth.long(), validate_args=False)
+        binary_auroc(ranks.double().div_(max(1, int(ranks.max()))), truth.byte(), validate_args=False)
     )
     placed = place(ranks, truth, groups)
     if not abs(measured - placed.area) < 1e-6:
