@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lmia.errors import LmiaError
 from lmia.report.scores import TARGET
@@ -59,37 +60,43 @@ def read_sides(path: Path, attack: str, model: str = TARGET) -> Sides:
     import torch
 
     names: dict[str, int] = {}
-    parts: list[tuple[Tensor, Tensor, Tensor]] = []
+    n = 0
     try:
         with pq.ParquetFile(path) as file:
+            most = file.metadata.num_rows  # room is taken as it is filled
+            scores, labels, groups = np.empty(most), np.empty(most, np.bool_), np.empty(most, np.int64)
             for batch in file.iter_batches(_TOGETHER, columns=_COLUMNS):
                 ours = pc.and_(pc.equal(batch["attack"], attack), pc.equal(batch["model"], model))
                 kept = batch.filter(pc.and_(ours, pc.is_in(batch["role"], pa.array(["members", "nonmembers"]))))
-                if len(kept):
-                    members = pc.equal(kept["role"], "members").to_numpy(zero_copy_only=False)
-                    scores = kept["score"].cast(pa.float64()).to_numpy(zero_copy_only=False)
-                    parts.append((torch.tensor(scores), torch.tensor(members), _named(kept["group"], names)))
-    except (OSError, KeyError, ValueError, pa.ArrowException) as error:
+                rows = slice(n, n := n + len(kept))
+                scores[rows] = kept["score"].cast(pa.float64()).to_numpy(zero_copy_only=False)
+                labels[rows] = pc.equal(kept["role"], "members").to_numpy(zero_copy_only=False)
+                groups[rows] = _named(kept["group"], names)
+            if odd := n - np.count_nonzero(np.isfinite(scores[:n])):
+                raise ValueError(f"{odd:,} scores are no finite numbers")
+    except (OSError, KeyError, ValueError, MemoryError, pa.ArrowException) as error:
         raise LmiaError(
             f"'{path}' cannot be read: {error}.", "Give the scores.parquet of a finished audit, as it was written."
         ) from error
-    if not parts:
+    finally:
+        pa.default_memory_pool().release_unused()
+    if not n:
         raise LmiaError(
             f"'{path}' holds no members and nonmembers of the attack '{attack}' on '{model}'.",
             "Name an attack that ran in a leakage audit, as report.json has it.",
         )
-    scores, labels, groups = (torch.cat(one) for one in zip(*parts, strict=True))
-    alone = groups < 0
-    groups[alone] = torch.arange(len(names), len(names) + int(alone.sum()))
-    return Sides(scores, labels, groups if names else None)
+    alone = groups[:n] < 0
+    groups[:n][alone] = np.arange(len(names), len(names) + np.count_nonzero(alone))
+    found = [torch.from_numpy(one[:n]) for one in (scores, labels, groups)]
+    return Sides(found[0], found[1], found[2] if names else None)
 
 
-def _named(column: pa.Array, names: dict[str, int]) -> Tensor:
+def _named(column: pa.Array, names: dict[str, int]) -> NDArray[np.int64]:
     """Number the groups of a batch, (b,), -1 where a pair is its own; `names` grows by those that are new."""
     import pyarrow.compute as pc
-    import torch
 
     coded = pc.dictionary_encode(column)
     known = [names.setdefault(name, len(names)) for name in coded.dictionary.to_pylist()]
     lookup = np.array([*known, -1], np.int64)  # null is -1, and so the last
-    return torch.from_numpy(lookup[coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)])
+    found: NDArray[np.int64] = lookup[coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)]
+    return found

@@ -4,6 +4,8 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from hypothesis import given, settings
@@ -113,6 +115,16 @@ def test_what_is_no_such_file_is_said(tmp_path):
     (tmp_path / "scores.parquet").write_bytes(b"PAR1")
     with pytest.raises(LmiaError, match="cannot be read"):
         read_sides(tmp_path / "scores.parquet", "csa")
+
+
+@pytest.mark.parametrize("score", [float("nan"), float("inf"), None])
+def test_a_score_that_is_no_number_is_said(tmp_path, score):
+    path = written(tmp_path / "scores.parquet", [1.0, 2.0], [0.0])
+    table = pq.read_table(path)
+    scores = pa.array([score, *table["score"].to_pylist()[1:]], pa.float64())
+    pq.write_table(table.set_column(table.column_names.index("score"), "score", scores), path)
+    with pytest.raises(LmiaError, match="cannot be read: 1 scores are no finite numbers"):
+        read_sides(path, "csa")
 
 
 def test_types(tmp_path):
