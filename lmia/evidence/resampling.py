@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lmia.evidence.sides import as_groups
+from lmia.evidence.sides import countable
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -52,13 +52,9 @@ def resample(
     rng = np.random.default_rng(seed)
     if groups is None:
         return _resample_singles(rng, np.sort(members), np.sort(nonmembers)[::-1], fpr, bootstraps)
-    thresholds = _thresholds(rng, nonmembers, _numbered(groups[1]), fpr, bootstraps)
-    return _shares_above(rng, members, _numbered(groups[0]), thresholds)
-
-
-def _numbered(groups: Ints) -> Ints:
-    found: Ints = as_groups(torch.from_numpy(groups), len(groups)).numpy()
-    return found
+    ours, theirs = (countable(torch.from_numpy(side), len(side)).numpy() for side in groups)
+    thresholds = _thresholds(rng, nonmembers, theirs, fpr, bootstraps)
+    return _shares_above(rng, members, ours, thresholds)
 
 
 def _resample_singles(
@@ -128,15 +124,16 @@ def _draws(
     sizes = np.bincount(owners)
     before = np.bincount(owners[:low], minlength=len(sizes))
     inside = np.unique(owners[low:high])
-    rest = np.ones(len(sizes), dtype=bool)
+    there = np.count_nonzero(sizes)
+    rest = sizes > 0
     rest[inside] = False
     kinds, many = _kinds(sizes[rest], before[rest])
-    chances = np.concatenate([np.ones(len(inside)), many]) / len(sizes)
+    chances = np.concatenate([np.ones(len(inside)), many]) / there
     size, early = np.concatenate([sizes[inside], kinds[:, 0]]), np.concatenate([before[inside], kinds[:, 1]])
     column = np.searchsorted(inside, owners[low:high])
     step = max(1, _CELLS // max(len(chances), high - low))
     for start in range(0, draws, step):
-        drawn = rng.multinomial(len(sizes), chances, size=min(step, draws - start))
+        drawn = rng.multinomial(there, chances, size=min(step, draws - start))
         yield drawn[:, column].cumsum(1), drawn @ early, drawn @ size
 
 

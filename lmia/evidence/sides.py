@@ -106,23 +106,34 @@ def as_groups(groups: Tensor | None, n: int) -> Tensor:
     """
     if groups is None:
         return torch.arange(n)
+    plain = countable(groups, n)
+    return ((torch.bincount(plain) > 0).cumsum(0) - 1)[plain]
+
+
+def countable(groups: Tensor, n: int) -> Tensor:
+    """Number duplicate groups so that they can be counted; not every number need be one's.
+
+    Args:
+        groups: (n,) integers, equal where samples are duplicates of each other.
+        n: how many samples.
+
+    Returns:
+        (n,) int64 from 0 to at most 4 n, in the order of the groups': themselves where they are such, which takes no sorting.
+
+    Raises:
+        ValueError: another shape, or not integers.
+
+    Example:
+        >>> countable(torch.tensor([3, 5, 3]), 3), countable(torch.tensor([-70, 5, -70]), 3)
+        (tensor([3, 5, 3]), tensor([0, 1, 0]))
+    """
     if groups.shape != (n,) or groups.is_floating_point():
         raise ValueError(f"groups must be ({n},) integers, but are {tuple(groups.shape)} {groups.dtype}")
     plain = groups.detach().to("cpu").long()
-    if _compact(plain):
-        return ((torch.bincount(plain) > 0).cumsum(0) - 1)[plain]
+    if n and int(plain.min()) >= 0 and int(plain.max()) < 4 * n:
+        return plain
     numbered: Tensor = torch.unique(plain, return_inverse=True)[1]
     return numbered
-
-
-def _compact(numbers: Tensor) -> bool:
-    """Tell whether numbers are about as many as their range: then they are counted in O(n), and not sorted."""
-    return bool(len(numbers)) and int(numbers.min()) >= 0 and int(numbers.max()) < 4 * len(numbers)
-
-
-def _sizes(groups: Tensor) -> Tensor:
-    """Count the samples of every group, and of numbers that are none."""
-    return torch.bincount(groups if _compact(groups) else as_groups(groups, len(groups)))
 
 
 def distinct(groups: Tensor) -> int:
@@ -135,7 +146,7 @@ def distinct(groups: Tensor) -> int:
         >>> distinct(torch.tensor([70, 5, 70]))
         2
     """
-    return int((_sizes(groups) > 0).sum())
+    return int((torch.bincount(countable(groups, len(groups))) > 0).sum())
 
 
 def one_each(groups: Tensor | None, n: int) -> Tensor:
@@ -171,5 +182,7 @@ def independent(groups: Tensor | None, n: int) -> float:
         >>> independent(None, 6), independent(torch.tensor([0, 0, 1, 1, 2, 2]), 6)
         (6.0, 3.0)
     """
-    sizes = _sizes(torch.arange(n) if groups is None else groups).double()
+    if groups is None:
+        return float(n)
+    sizes = torch.bincount(countable(groups, n)).double()
     return n**2 / float((sizes**2).sum()) if n else 0.0

@@ -16,7 +16,7 @@ from lmia.evidence.bounds import clopper_pearson, tail
 from lmia.evidence.estimate import Estimate
 from lmia.evidence.resampling import Floats, Ints, resample
 from lmia.evidence.results import TPR
-from lmia.evidence.sides import as_groups, as_truth, distinct, independent, sides
+from lmia.evidence.sides import as_truth, countable, distinct, independent, sides
 from lmia.evidence.ties import across_ties
 
 NEEDED = 10
@@ -231,7 +231,7 @@ def _interval(
 
 
 def _owners(groups: Tensor, labels: Tensor) -> tuple[Ints, Ints]:
-    where, truth = as_groups(groups, len(labels)), as_truth(labels, len(labels))
+    where, truth = countable(groups, len(labels)), as_truth(labels, len(labels))
     return where[truth].numpy(), where[~truth].numpy()
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from lmia.cores import let_go_of_freed_memory
 from lmia.errors import LmiaError
 from lmia.report.scores import TARGET
 
@@ -80,6 +81,7 @@ def read_sides(path: Path, attack: str, model: str = TARGET) -> Sides:
         ) from error
     finally:
         pa.default_memory_pool().release_unused()
+        let_go_of_freed_memory()
     if not n:
         raise LmiaError(
             f"'{path}' holds no members and nonmembers of the attack '{attack}' on '{model}'.",
