@@ -96,13 +96,14 @@ def test_the_examples_of_the_docs_run(tmp_path, monkeypatch, capsys):
     ]
     scores.write_scores(scores.score_table(parts), tmp_path / "scores.parquet")
     blocks = re.findall(r"```python\n(.*?)```", DOCS.read_text("utf-8"), re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     for block in blocks:
         exec(compile(block, str(DOCS), "exec"), {})
     out = capsys.readouterr().out
     assert "csa ran 0.894 [0.874, 0.914]" in out
     assert "csa 0.75\nwsa 1.0\n" in out
-    assert out.endswith("0.25 0.25\n")
+    assert "\n0.25 0.25\n0.750 [" in out
+    assert out.endswith("]\nNone\n")  # two nonmembers carry no TPR
 
 
 def test_entering_costs_neither_matplotlib_nor_jinja():
