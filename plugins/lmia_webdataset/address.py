@@ -6,7 +6,8 @@ import glob
 import re
 import stat
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import IO, cast
@@ -125,30 +126,32 @@ def _matches(url: str) -> list[str]:
 
 def _listed(system: fsspec.AbstractFileSystem, pattern: str) -> Sequence[str]:
     """List what matches a pattern; fsspec leaves out folders that it cannot list, which would be shards nobody misses."""
-
-    def heard(error: OSError) -> Exception:
-        return error if isinstance(error, FileNotFoundError) else UnlistedError(str(error))
-
     name = "_ls" if isinstance(system, AsyncFileSystem) else "ls"
     plain = getattr(system, name)
 
     async def later(*args: object, **kwargs: object) -> object:
-        try:
+        with _heard():
             return await plain(*args, **kwargs)
-        except OSError as error:
-            raise heard(error) from error
 
     def now(*args: object, **kwargs: object) -> object:
-        try:
+        with _heard():
             return plain(*args, **kwargs)
-        except OSError as error:
-            raise heard(error) from error
 
     setattr(system, name, later if name == "_ls" else now)
     try:
         return cast(Sequence[str], system.glob(pattern))
     finally:
         delattr(system, name)
+
+
+@contextmanager
+def _heard() -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:  # a file where a folder is looked for
+        raise
+    except OSError as error:
+        raise UnlistedError(str(error)) from error
 
 
 def distinct(urls: Sequence[str]) -> dict[str, str]:

@@ -196,7 +196,7 @@ class Remote:
     def __init__(self, url: str, known: Facts | None = None) -> None:
         self.url = url
         self.facts = server_facts(url, fresh=True)
-        if known is not None and _lasting(known, url) != _lasting(self.facts, url):
+        if known is not None and _differ(known, self.facts, url):
             raise _changed(url, "since it was listed")
         self.size = next((int(fact) for word, fact in self.facts if word == "size" and fact.isdecimal()), 0) or None
         self.at = 0
@@ -284,8 +284,11 @@ def _skip(file: Readable, count: int) -> None:
         raise OSError(f"the answer ended {count:,} bytes before the place where it broke off")
 
 
-def _lasting(facts: Facts, url: str) -> Facts:
-    return [fact for fact in facts if is_http(url) or fact[0] not in TIMES]
+def _differ(known: Facts, facts: Facts, url: str) -> bool:
+    """Tell whether a file is another than was listed, by the words that a listing and the file's own answer share."""
+    before, now = dict(known), dict(facts)
+    shared = before.keys() & now.keys() - (frozenset() if is_http(url) else TIMES)
+    return any(before[word] != now[word] for word in shared)
 
 
 def _changed(url: str, when: str = "while it was read") -> lmia.LmiaError:

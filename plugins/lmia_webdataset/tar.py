@@ -17,8 +17,8 @@ import lmia
 from lmia_webdataset.remote import Readable, cannot_be_read
 from lmia_webdataset.url import is_packed
 
-PADDING = 64
-"""Mebibytes of zeros behind a tar that are padding; more have no end, as far as a reader can tell."""
+PADDING = 64 << 20
+"""Bytes of zeros behind a tar that are padding; more have no end, as far as a reader can tell."""
 HEADER_BYTES = 16 << 10
 """What one member's headers may take: long names and pax records, which a hostile tar could grow without end."""
 
@@ -125,13 +125,11 @@ class _Stream:
     def more(self) -> bool:
         """Read to the end, where gzip has its checksum; tell whether anything but zeros comes, or zeros without end."""
         try:
-            for _ in range(PADDING):
-                if not (part := self.source.read(1 << 20)):
-                    break
-                if part.strip(b"\0"):
+            left = PADDING
+            while part := self.source.read(1 << 20):
+                left -= len(part)
+                if left < 0 or part.strip(b"\0"):
                     return True
-            else:
-                return True
         except EOFError:
             self.short = True
         return self.short

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from lmia import LmiaError, Pair, Rejected
 from lmia.source import MAX_KEY
 from lmia_webdataset import IMAGE_BYTES, WebDataset
+from lmia_webdataset import tar as webdataset_tar
 from lmia_webdataset.address import open_shard
 from lmia_webdataset.tar import Tar
 from memory import at_most
@@ -250,6 +251,13 @@ def test_zeros_without_end_are_no_padding():
     tar = Tar(Endless(tar_bytes(*sample("a"))), "x.tar", {"jpg": 9, "txt": 9}, headers_only=False)
     assert [one.key for one in tar] == ["a"]
     assert tar.fault == "damaged tar"
+
+
+@pytest.mark.parametrize(("mebibytes", "found"), [(2, []), (4, ["damaged tar"])])
+def test_padding_may_be_as_long_as_it_is_allowed(tmp_path, monkeypatch, mebibytes, found):
+    monkeypatch.setattr(webdataset_tar, "PADDING", 3 << 20)
+    (tmp_path / "x.tar").write_bytes(tar_bytes(*sample("a")) + bytes(mebibytes << 20))
+    assert reasons(read(tmp_path / "x.tar")) == found
 
 
 @pytest.mark.parametrize(("cut", "fault"), [(None, "damaged tar"), (-3, "truncated tar")])

@@ -313,6 +313,20 @@ def test_a_folder_of_fsspec_that_cannot_be_listed_is_an_error(tmp_path, waited, 
     assert waited == []
 
 
+def test_a_listing_may_say_less_than_the_file_and_write_times_otherwise(monkeypatch):
+    memory = fsspec.filesystem("memory")
+    memory.pipe_file("/said/0.tar", WHOLE)
+    said = {"size": len(WHOLE), "etag": "one", "mtime": "2026-01-01T00:00:00.123Z"}
+    monkeypatch.setattr(type(memory), "info", lambda *_, **__: said)
+    source = WebDataset("memory://said/0.tar")
+    source.fingerprint("memory://said/0.tar")
+    said |= {"mtime": "2026-01-01T00:00:00Z", "md5": "of the file alone"}
+    assert len(list(source.read("memory://said/0.tar"))) == 12
+    said["etag"] = "two"
+    with pytest.raises(LmiaError, match="changed on its server since it was listed"):
+        list(source.read("memory://said/0.tar"))
+
+
 def test_a_fingerprint_follows_a_file_of_fsspec_that_keeps_its_size():
     memory = fsspec.filesystem("memory")
     memory.pipe_file("/same/0.tar", os.urandom(100))
